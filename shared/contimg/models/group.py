@@ -1,0 +1,186 @@
+"""``ObservationGroup``: what a user asks for, and the status they read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from contimg.models.base import ResourceModel, TaskId, UtcTime
+from contimg.models.identity import digest
+from contimg.models.quality import Verdict
+
+__all__ = [
+    "Condition",
+    "GroupSpec",
+    "GroupStatus",
+    "Metadata",
+    "ObservationGroup",
+    "Policy",
+    "PublishSpec",
+    "Selection",
+    "StageStatus",
+    "UnitFailure",
+]
+
+GroupName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+"""A Kubernetes object name: at most 63 lower-case letters, digits, dots and hyphens."""
+
+
+class Selection(ResourceModel):
+    """Which observations: ``{start, end}``, ``{start, count}`` or ``{members}``; starts lie in [start, end)."""
+
+    start: UtcTime | None = None
+    end: UtcTime | None = None
+    count: Annotated[int, Field(ge=1, le=1000)] | None = None
+    members: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    """Observation ids."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = {"members"} if self.members else set()
+        forms |= {"end"} if self.end is not None else set()
+        forms |= {"count"} if self.count is not None else set()
+        if len(forms) != 1:
+            raise ValueError("give exactly one of end, count or members")
+        if not self.members and self.start is None:
+            raise ValueError("start is missing")
+        if self.members and self.start is not None:
+            raise ValueError("members and start exclude each other")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError("end must be later than start")
+        return self
+
+    @property
+    def horizon(self) -> UtcTime | None:
+        """The time at or after which a later observation closes the selection, if it has one."""
+        return self.end
+
+
+class Policy(StrEnum):
+    """When a product may be published."""
+
+    ALWAYS = "always"
+    UNLESS_FAILED = "unless-failed"
+    ON_QA_PASS = "on-qa-pass"
+    MANUAL = "manual"
+
+
+class PublishSpec(ResourceModel):
+    """When and what to publish."""
+
+    policy: Policy = Policy.UNLESS_FAILED
+    approve: bool = False
+    """With policy ``manual``: a person has looked and agrees."""
+    include: tuple[Literal["images", "ms", "caltables"], ...] = ()
+    """Optional products that are published too."""
+
+
+class GroupSpec(ResourceModel):
+    """The wish."""
+
+    pipeline: str
+    observations: Selection
+    calibrator: str = "auto"
+    """A name restricts the choice of the calibration to this calibrator."""
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters that differ from the pipeline's defaults, by stage."""
+    publish: PublishSpec = PublishSpec()
+    min_members: Annotated[int, Field(ge=1)] | None = None
+    """How many members must succeed; default all."""
+    suspend: bool = False
+    replay: Annotated[int, Field(ge=0)] = 0
+    """Raise it to open another round of tries."""
+    reprocess: Annotated[int, Field(ge=0)] = 0
+    """Raise it to use today's recipes and calibration for a complete group."""
+    shard: str = "main"
+
+    @property
+    def digest(self) -> str:
+        """Digest of what the wish means: without suspend, replay, policy and approve."""
+        spec = self.model_dump(mode="json", exclude={"suspend": True, "replay": True, "publish": {"policy", "approve"}})
+        return digest(spec)
+
+
+class Metadata(ResourceModel):
+    """The part of Kubernetes' object metadata that we use."""
+
+    name: GroupName
+    generation: int = 1
+
+
+class ObservationGroup(ResourceModel):
+    """The resource; the same file serves ``kubectl apply`` and ``contimg run``."""
+
+    api_version: Literal["contimg.dsa110.org/v1alpha1"] = "contimg.dsa110.org/v1alpha1"
+    kind: Literal["ObservationGroup"] = "ObservationGroup"
+    metadata: Metadata
+    spec: GroupSpec
+
+    @property
+    def name(self) -> str:
+        """Id of the group."""
+        return self.metadata.name
+
+
+class Condition(ResourceModel):
+    """A condition in the way of Kubernetes."""
+
+    type: Literal["Succeeded", "Progressing", "Stalled", "Degraded"]
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: Annotated[str, Field(max_length=1024)]
+    observed_generation: int
+    last_transition_time: UtcTime
+
+
+class UnitFailure(ResourceModel):
+    """A unit of a stage that failed."""
+
+    unit: str
+    error: str
+    message: str
+    task: TaskId | None = None
+
+
+class StageStatus(ResourceModel):
+    """One line of the stage list."""
+
+    stage: str
+    done: int
+    total: int
+    """``done``/``total`` is the ``7/10`` users see."""
+    running: int = 0
+    failed: int = 0
+    failures: Annotated[tuple[UnitFailure, ...], Field(max_length=5)] = ()
+    seconds: float = 0.0
+    """Wall seconds of the committed attempts together."""
+    verdict: Verdict | None = None
+
+
+class GroupStatus(ResourceModel):
+    """The whole status of the resource."""
+
+    observed_generation: int
+    phase: str
+    """One word for the list: ``Waiting``, ``Running``, ``Published``, ``Unpublished``, ``Failed``, ``Suspended``."""
+    stage: str = ""
+    """The stage at work."""
+    progress: str = "0/0"
+    message: Annotated[str, Field(max_length=1024)] = ""
+    verdict: Verdict | None = None
+    members: tuple[str, ...] = ()
+    stages: tuple[StageStatus, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    started: UtcTime | None = None
+    finished: UtcTime | None = None
+
+    def condition(self, type_: str) -> Condition | None:
+        """Return the condition of a type, or None."""
+        return next((item for item in self.conditions if item.type == type_), None)
+
+
+SELECTION_GRACE = timedelta(minutes=15)
+"""How long after its end a selection stays open for late arrivals (P10)."""
