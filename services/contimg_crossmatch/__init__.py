@@ -1,1 +1,1 @@
-"""Stage crossmatch."""
+"""Stage crossmatch: sources of a mosaic, compared with reference catalogs."""

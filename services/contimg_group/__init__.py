@@ -1,1 +1,1 @@
-"""Stage group."""
+"""Stage group: freezes which observations a group is made of and checks the rules of a group."""

@@ -1,1 +1,1 @@
-"""Stage ingest."""
+"""Stage ingest: watches ``incoming/`` and writes one record per recording; it moves and changes no raw file."""

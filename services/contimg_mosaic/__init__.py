@@ -1,1 +1,1 @@
-"""Stage mosaic."""
+"""Stage mosaic: the images of a group become one mosaic with its weight and noise maps."""

@@ -35,7 +35,7 @@ def _read(path: Path) -> str:
 
 
 def _compose(path: Path, text: str) -> tuple[yaml.Node, Any]:
-    """Return node tree (for line numbers) and plain values of the first ObservationGroup, else of the first document."""
+    """Return nodes (for line numbers) and values of the first ObservationGroup, else of the first document."""
     try:
         nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
         values = [value for value in yaml.safe_load_all(text) if value is not None]

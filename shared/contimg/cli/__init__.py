@@ -1,1 +1,1 @@
-"""cli."""
+"""The ``contimg`` command: one module per noun."""

@@ -64,7 +64,7 @@ class Policy(StrEnum):
 
     ALWAYS = "always"
     UNLESS_FAILED = "unless-failed"
-    ON_QA_PASS = "on-qa-pass"
+    ON_QA_PASS = "on-qa-pass"  # noqa: S105 - a policy, not a password
     MANUAL = "manual"
 
 

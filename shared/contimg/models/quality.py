@@ -48,7 +48,7 @@ def _words(kind: str, low: float | None, high: float | None) -> list[str]:
     return parts + ([] if high is None else [f"{kind} > {high:g}"])
 
 
-def judge(  # noqa: PLR0913 - two pairs of limits are one table row
+def judge(
     name: str,
     value: float | None,
     unit: str = "",

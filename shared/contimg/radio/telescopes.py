@@ -79,9 +79,9 @@ _TELESCOPES = (
     Telescope(
         key="vla",
         casa_name="VLA",
-        latitude_deg=34.0787492,
-        longitude_deg=-107.6177273,
-        height_m=2120.0,
+        latitude_deg=34.0788133,
+        longitude_deg=-107.6183337,
+        height_m=2114.89,
         dish_m=25.0,
         beam="airy",
         sefd_jy=420.0,

@@ -1,1 +1,22 @@
-"""simulate."""
+"""A simulator of DSA-110: places by the frames of astropy, sources by direct sum, nothing shared with what it tests."""
+
+from __future__ import annotations
+
+from contimg.simulate.config import PRESETS, Drawn, Gains, Rfi, SimulationConfig, Source, load_config, preset
+from contimg.simulate.run import simulate_dsa110
+from contimg.simulate.truth import Truth, TruthFile, TruthObservation
+
+__all__ = [
+    "PRESETS",
+    "Drawn",
+    "Gains",
+    "Rfi",
+    "SimulationConfig",
+    "Source",
+    "Truth",
+    "TruthFile",
+    "TruthObservation",
+    "load_config",
+    "preset",
+    "simulate_dsa110",
+]

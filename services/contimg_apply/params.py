@@ -1,0 +1,30 @@
+"""Parameters of stage apply and its declaration."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contimg.models.params import Scope, StageParams, StageSpec
+
+__all__ = ["SPEC", "ApplyParams"]
+
+
+class ApplyParams(StageParams):
+    """What is done to the visibilities beyond the division by the gains, and when they are no good."""
+
+    clip_mad: float = Field(7.0, ge=0)
+    """Calibrated amplitudes this many robust standard deviations above the median of their row are flagged; 0: none."""
+    failed_flagged: float = Field(0.6, ge=0, le=1)
+    """Failed above this fraction of flagged cross-correlations."""
+
+
+SPEC = StageSpec(
+    name="apply",
+    scope=Scope.OBSERVATION,
+    recipe_version=1,
+    params=ApplyParams,
+    home="calibrated_ms",
+    runner="contimg_apply.stage:Apply",
+    workspace="calibration",
+    time_limit_s=3600.0,
+)

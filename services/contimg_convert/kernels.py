@@ -1,0 +1,111 @@
+"""The loops over all visibilities. They release the GIL and are run in threads over rows: cheap to compile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["clip", "in_threads", "place", "power"]
+
+LIGHT = 299792458.0
+
+
+def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> None:
+    """Call ``work(first, last)`` for neighbouring stretches of ``edges``, one stretch per processor.
+
+    Parameters
+    ----------
+    work
+        A call into a kernel that writes only to its own stretch.
+    edges
+        Where the work may be cut, ascending, first and last included.
+    """
+    threads = max(1, min(len(os.sched_getaffinity(0)), len(edges) - 1))
+    cuts = [int(edges[k * (len(edges) - 1) // threads]) for k in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work, lo, hi) for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]:
+            future.result()
+
+
+@nb.njit(cache=True, nogil=True)
+def place(  # type: ignore[no-untyped-def]  # noqa: ANN201, C901, PLR0913, PLR0917 - numba kernel: arrays only
+    vis, flags, samples, row, turned, shift, first_hz, step_hz, out, out_flag, weight, live, first, last
+):
+    """Copy one subband into its place: rows sorted, channels ascending, conjugated, phased, blanks flagged.
+
+    ``out = conj(vis · exp(-2πi ν/c shift))``, conjugated once more for turned baselines; ``shift`` is w of the new
+    centre minus w of the old one in pyuvdata's sense. Zeros and what is not finite become 0 and flagged.
+    """
+    channels, corrs = out.shape[1], out.shape[2]
+    for r in range(first, last):
+        s = row[r]
+        angle = 2 * np.pi / LIGHT * shift[r]
+        start = (angle * first_hz) % (2 * np.pi)
+        re, im = np.cos(start), np.sin(start)
+        step_re, step_im = np.cos(angle * step_hz), np.sin(angle * step_hz)
+        for c in range(channels):
+            for p in range(corrs):
+                x, y = vis[s, c, p].real, -vis[s, c, p].imag
+                good = np.isfinite(x) and np.isfinite(y) and (x != 0 or y != 0)
+                a = x * re - y * im if good else 0.0
+                b = x * im + y * re if good else 0.0
+                out[r, c, p] = complex(a, -b if turned[r] else b)
+                good = good and flags[s, c, p] == 0
+                out_flag[r, c, p] = not good
+                if good:
+                    weight[r, p] += samples[s, c, p]
+                    live[r, p] += 1
+            re, im = re * step_re - im * step_im, re * step_im + im * step_re
+
+
+@nb.njit(cache=True, nogil=True)
+def power(  # type: ignore[no-untyped-def]  # noqa: ANN201, PLR0913, PLR0917 - numba kernel: arrays only
+    vis, flag, time_index, cross, total, count, row_total, row_count, first, last
+):
+    """Sum the power of unflagged cross-correlations per (time, channel, correlation) and the amplitude per row."""
+    for r in range(first, last):
+        if not cross[r]:
+            continue
+        t = time_index[r]
+        for c in range(vis.shape[1]):
+            for p in range(vis.shape[2]):
+                if not flag[r, c, p]:
+                    v = vis[r, c, p]
+                    square = v.real * v.real + v.imag * v.imag
+                    total[t, c, p] += square
+                    count[t, c, p] += 1
+                    row_total[r, p] += np.sqrt(square)
+                    row_count[r, p] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def clip(  # type: ignore[no-untyped-def]  # noqa: ANN201, C901, PLR0913, PLR0917 - numba kernel: arrays only
+    vis, flag, rows, starts, block, sigma, first, last
+):
+    """Flag amplitudes above median + sigma · 1.4826 MAD of their baseline, correlation and block of channels."""
+    channels = vis.shape[1]
+    for b in range(first, last):
+        mine = rows[starts[b] : starts[b + 1]]
+        amplitude = np.empty(len(mine) * block, np.float32)
+        for p in range(vis.shape[2]):
+            for low in range(0, channels, block):
+                high = min(channels, low + block)
+                n = 0
+                for r in mine:
+                    for c in range(low, high):
+                        if not flag[r, c, p]:
+                            amplitude[n] = abs(vis[r, c, p])
+                            n += 1
+                if n < 8:
+                    continue
+                middle = np.median(amplitude[:n])
+                limit = middle + sigma * 1.4826 * np.median(np.abs(amplitude[:n] - middle))
+                for r in mine:
+                    for c in range(low, high):
+                        if abs(vis[r, c, p]) > limit:
+                            flag[r, c, p] = True

@@ -1,0 +1,5 @@
+"""Entry point of the container: `python -m contimg_crossmatch`."""
+
+from contimg.stage.worker import main
+
+main("crossmatch")

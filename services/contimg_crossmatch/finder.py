@@ -1,0 +1,193 @@
+"""Source finding: islands by sep, then a Gaussian fit of every source with its neighbours removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from contimg.radio.gaussians import Fit, fit_gaussian, gaussian
+from contimg_crossmatch.params import CrossmatchParams
+from contimg_crossmatch.sky import Sky
+
+__all__ = ["Flag", "Source", "find_sources"]
+
+Array = NDArray[np.float64]
+
+BLENDED_BEAMS = 2.0
+"""Neighbours nearer than this many beams may share flux."""
+
+
+class Flag(IntFlag):
+    """What to know about a source before its numbers are used."""
+
+    BLENDED = 1
+    NO_FIT = 2
+    EDGE = 4
+    RESOLVED = 8
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source; positions in pixels from 0, fluxes in Jy, sizes in arcsec, angles in degrees."""
+
+    x: float
+    y: float
+    x_err: float
+    y_err: float
+    peak: float
+    peak_err: float
+    flux: float
+    flux_err: float
+    rms: float
+    major: float
+    minor: float
+    pa: float
+    flags: Flag
+
+
+def find_sources(sky: Sky, params: CrossmatchParams) -> list[Source]:
+    """Find and measure the sources of a mosaic, brightest first.
+
+    The flux of a source that is not resolved is the peak of a fit with the shape of the beam, which has the
+    smaller error; that of a resolved one is the integral of its Gaussian.
+    """
+    starts = _peaks(sky, params)
+    if not len(starts):
+        return []
+    crowd = _near(starts, BLENDED_BEAMS * sky.beam_pixels)
+    first = [_fit(sky, sky.image, start, errors=False) for start in starts]
+    models = _Models(sky, first)
+    sources = []
+    for index, start in enumerate(starts):
+        models.remove_others(index, crowd[index])
+        sources.append(_measure(sky, models.image, start, params, blended=bool(crowd[index])))
+        models.restore_others(index, crowd[index])
+    return sources
+
+
+def _peaks(sky: Sky, params: CrossmatchParams) -> list[tuple[float, float, float]]:
+    """Return (value, x, y) of the peaks of islands above the threshold, brightest first."""
+    blank = ~np.isfinite(sky.rms)
+    normal = np.where(blank, np.float32(0.0), sky.image / sky.rms)
+    sep.set_extract_pixstack(max(300_000, normal.size // 10))
+    area = sky.beam.area(sky.cell_arcsec)
+    found = sep.extract(
+        np.ascontiguousarray(normal, dtype=np.float32),
+        params.island_sigma,
+        mask=blank,
+        minarea=max(3, int(0.2 * area)),
+        filter_kernel=None,
+        deblend_cont=0.005,
+        clean=False,
+    )
+    peaks = [(float(sky.image[o["ypeak"], o["xpeak"]]), float(o["xpeak"]), float(o["ypeak"])) for o in found]
+    return sorted((p for p in peaks if normal[int(p[2]), int(p[1])] >= params.threshold_sigma), reverse=True)
+
+
+def _near(starts: list[tuple[float, float, float]], radius: float) -> list[list[int]]:
+    points = np.array([start[1:] for start in starts])
+    groups = cKDTree(points).query_ball_point(points, radius)
+    return [[other for other in group if other != index] for index, group in enumerate(groups)]
+
+
+class _Models:
+    """The image from which fitted neighbours can be removed and put back."""
+
+    def __init__(self, sky: Sky, fits: list[Fit]) -> None:
+        self.image = sky.image.copy()
+        self.fits = fits
+        self.half = int(np.ceil(3.0 * sky.beam_pixels))
+
+    def remove_others(self, index: int, others: list[int]) -> None:
+        self._add(index, others, -1.0)
+
+    def restore_others(self, index: int, others: list[int]) -> None:
+        self._add(index, others, 1.0)
+
+    def _add(self, index: int, others: list[int], sign: float) -> None:
+        for other in others:
+            fit = self.fits[other]
+            if not (fit.converged and self.fits[index].converged):
+                continue
+            x0, y0 = (int(value) for value in fit.position)
+            ys, xs = np.mgrid[
+                max(0, y0 - self.half) : min(self.image.shape[0], y0 + self.half + 1),
+                max(0, x0 - self.half) : min(self.image.shape[1], x0 + self.half + 1),
+            ]
+            self.image[ys, xs] += (sign * gaussian(fit.params, xs, ys)).astype(np.float32)
+
+
+def _cut(sky: Sky, image: NDArray[np.float32], start: tuple[float, float, float]) -> tuple[Array, int, int]:
+    half = int(np.ceil(sky.beam_pixels)) + 3
+    x, y = int(start[1]), int(start[2])
+    y0, x0 = max(0, y - half), max(0, x - half)
+    return image[y0 : y + half + 1, x0 : x + half + 1].astype(np.float64), x0, y0
+
+
+def _fit(
+    sky: Sky,
+    image: NDArray[np.float32],
+    start: tuple[float, float, float],
+    *,
+    errors: bool,
+    fixed_shape: bool = False,
+) -> Fit:
+    cut, x0, y0 = _cut(sky, image, start)
+    rms = float(sky.rms[int(start[2]), int(start[1])])
+    radius = max(3.0, sky.beam_pixels)
+    local = (start[0], start[1] - x0, start[2] - y0)
+    correlation = sky.correlation if errors else None
+    fit = fit_gaussian(cut, local, sky.form(), rms, correlation, radius=radius, fixed_shape=fixed_shape)
+    moved = fit.params + np.array([0.0, x0, y0, 0.0, 0.0, 0.0])
+    away = float(np.hypot(*(moved[1:3] - np.array(start[1:]))))
+    return Fit(moved, fit.covariance, fit.converged and away < radius and moved[0] > 0)
+
+
+def _measure(
+    sky: Sky,
+    image: NDArray[np.float32],
+    start: tuple[float, float, float],
+    params: CrossmatchParams,
+    *,
+    blended: bool,
+) -> Source:
+    rms = float(sky.rms[int(start[2]), int(start[1])])
+    flags = Flag.BLENDED if blended else Flag(0)
+    if not np.isfinite(_cut(sky, image, start)[0]).all():
+        flags |= Flag.EDGE
+    free = _fit(sky, image, start, errors=True)
+    point = _fit(sky, image, start, errors=True, fixed_shape=True)
+    if not point.converged:
+        beam, error = sky.beam, 0.5 * sky.beam_pixels * rms / start[0]
+        size = (beam.major_arcsec, beam.minor_arcsec, beam.pa_deg)
+        return Source(start[1], start[2], error, error, start[0], rms, start[0], rms, rms, *size, flags | Flag.NO_FIT)
+    if not free.converged:
+        return _as_source(sky, point, point.amplitude, point.error(0), rms, flags | Flag.NO_FIT)
+    ratio, error = free.area_ratio(sky.beam, sky.cell_arcsec)
+    if ratio - 1.0 > params.resolved_sigma * error:
+        return _as_source(sky, free, *free.integrated(sky.beam, sky.cell_arcsec), rms, flags | Flag.RESOLVED)
+    return _as_source(sky, free, point.amplitude, point.error(0), rms, flags)
+
+
+def _as_source(sky: Sky, fit: Fit, flux: float, flux_err: float, rms: float, flags: Flag) -> Source:
+    shape = fit.shape(sky.cell_arcsec)
+    return Source(
+        x=fit.position[0],
+        y=fit.position[1],
+        x_err=fit.error(1),
+        y_err=fit.error(2),
+        peak=fit.amplitude,
+        peak_err=fit.error(0),
+        flux=flux,
+        flux_err=flux_err,
+        rms=rms,
+        major=shape.major_arcsec,
+        minor=shape.minor_arcsec,
+        pa=shape.pa_deg,
+        flags=flags,
+    )

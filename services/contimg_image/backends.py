@@ -1,0 +1,37 @@
+"""The three ways to make a clean image of the same visibilities behind the same parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contimg_image import tclean, wsclean
+from contimg_image.beams import fit_beam
+from contimg_image.clean import Clark, Minor, Multiscale
+from contimg_image.deconvolve import Cleaned, Limits, deconvolve
+from contimg_image.gridder import Gridder
+from contimg_image.job import Job
+
+__all__ = ["make"]
+
+
+def make(job: Job) -> Cleaned:
+    """Image with the backend that the parameters name."""
+    backends: dict[str, Callable[[Job], Cleaned]] = {"ducc": _ducc, "wsclean": wsclean.run, "tclean": tclean.run}
+    return backends[job.params.backend](job)
+
+
+def _ducc(job: Job) -> Cleaned:
+    params = job.params
+    gridder = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, params.size, job.cell_rad, params.epsilon)
+    names = ("auto_mask_sigma", "threshold_sigma", "threshold_jy", "max_iterations", "max_majors", "major_gain")
+    limits = Limits(**{name: getattr(params, name) for name in names})
+
+    def minor(psf: NDArray[np.float32]) -> Minor:
+        if params.deconvolver == "clark":
+            return Clark(psf, params.gain)
+        return Multiscale(psf, params.gain, job.scales_px(fit_beam(psf, job.cell_rad)))
+
+    return deconvolve(gridder, job.vis.data, minor, limits, job.report)

@@ -1,0 +1,134 @@
+"""The restoring beam: fitted to a PSF, or the common one of a drift scan, and restoring with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ducc0
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from contimg.errors import DataQuality
+from contimg_image.gridder import threads
+
+__all__ = ["Beam", "fit_beam", "gaussian", "restore"]
+
+_ARCSEC = np.pi / 180 / 3600
+_LOBE = 0.35
+"""Part of the main lobe that is fitted, as in CASA: above this level."""
+_REACH = 6.0
+"""Radius of the restoring beam's image, in standard deviations of its major axis."""
+
+
+@dataclass(frozen=True)
+class Beam:
+    """An elliptical Gaussian."""
+
+    major_arcsec: float
+    """Full width at half maximum."""
+    minor_arcsec: float
+    pa_deg: float
+    """From north through east, 0 to 180."""
+
+    def form(self, cell_rad: float) -> tuple[float, float, float]:
+        """Return a, b, c of exp(-(a x² + 2 b x y + c y²)); x, y in pixels to the west and north."""
+        scale = 4 * np.log(2) * (cell_rad / _ARCSEC) ** 2
+        along, across = scale / self.major_arcsec**2, scale / self.minor_arcsec**2
+        east, north = np.sin(np.radians(self.pa_deg)), np.cos(np.radians(self.pa_deg))
+        a = along * east**2 + across * north**2
+        c = along * north**2 + across * east**2
+        return a, (across - along) * east * north, c
+
+
+def gaussian(beam: Beam, size: int, cell_rad: float) -> NDArray[np.float64]:
+    """Return the beam as an image, shape (size, size), peak 1 at ``size // 2``."""
+    a, b, c = beam.form(cell_rad)
+    x = np.arange(size) - size // 2
+    y = x[:, None]
+    image: NDArray[np.float64] = np.exp(-(a * x**2 + 2 * b * x * y + c * y**2))
+    return image
+
+
+def fit_beam(psf: NDArray[np.float32], cell_rad: float) -> Beam:
+    """Fit an elliptical Gaussian of height 1 to the main lobe of a PSF.
+
+    Parameters
+    ----------
+    psf
+        Shape (N, N), peak 1 at ``N // 2``.
+    cell_rad
+        Side of a pixel [rad].
+
+    Raises
+    ------
+    DataQuality
+        If the main lobe is narrower than a pixel or does not end inside the image.
+    """
+    y, x = _lobe(psf)
+    values = psf[y + psf.shape[0] // 2, x + psf.shape[1] // 2]
+
+    def misfit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.exp(-(p[0] * x**2 + 2 * p[1] * x * y + p[2] * y**2)) - values
+        return found
+
+    spread = max(1.0, float((x**2 + y**2).mean()))
+    a, b, c = least_squares(misfit, [1 / spread, 0.0, 1 / spread], x_scale=1 / spread).x
+    curvatures, axes = np.linalg.eigh(np.array([[a, b], [b, c]]))
+    if curvatures[0] <= 0:
+        raise DataQuality("the main lobe of the PSF has no shape of a Gaussian; the uv coverage is one-dimensional")
+    width = 2 * np.sqrt(np.log(2) / curvatures) * cell_rad / _ARCSEC
+    pa = float(np.degrees(np.arctan2(-axes[0, 0], axes[1, 0]))) % 180.0
+    return Beam(float(width[0]), float(width[1]), pa)
+
+
+def _lobe(psf: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets (y, x) of the pixels of the main lobe: above the level and connected with the centre."""
+    centre = psf.shape[0] // 2
+    half = 8
+    while True:
+        half = min(half, centre - 1)
+        part = psf[centre - half : centre + half + 1, centre - half : centre + half + 1] > _LOBE
+        lobe = np.zeros_like(part)
+        lobe[half, half] = True
+        while True:
+            grown = lobe.copy()
+            grown[1:] |= lobe[:-1]
+            grown[:-1] |= lobe[1:]
+            grown[:, 1:] |= lobe[:, :-1]
+            grown[:, :-1] |= lobe[:, 1:]
+            grown &= part
+            if (grown == lobe).all():
+                break
+            lobe = grown
+        inside = not (lobe[0].any() or lobe[-1].any() or lobe[:, 0].any() or lobe[:, -1].any())
+        if inside or half == centre - 1:
+            break
+        half *= 2
+    if not inside or lobe.sum() < 5:
+        raise DataQuality(
+            f"the main lobe of the PSF covers {int(lobe.sum())} of {psf.shape[0]} x {psf.shape[0]} pixels, so that no "
+            "beam can be fitted; choose another cell_arcsec or size"
+        )
+    y, x = np.nonzero(lobe)
+    return y - half, x - half
+
+
+def restore(
+    model: NDArray[np.float32], residual: NDArray[np.float32], beam: Beam, cell_rad: float
+) -> NDArray[np.float32]:
+    """Convolve the components [Jy/pixel] with the beam and add the residual [Jy/beam].
+
+    Padded, so that nothing comes back in at the opposite edge.
+    """
+    n = model.shape[0]
+    reach = int(np.ceil(_REACH * beam.major_arcsec * _ARCSEC / cell_rad / 2.3548))
+    size = ducc0.fft.good_size(n + reach, True)
+    padded = np.zeros((size, size))
+    padded[:n, :n] = model
+    kernel = np.fft.ifftshift(gaussian(beam, size, cell_rad))
+    product = ducc0.fft.r2c(padded, nthreads=threads()) * ducc0.fft.r2c(kernel, nthreads=threads())
+    # ducc0 transforms forward unless told otherwise, also from complex to real: the image would be turned.
+    whole = ducc0.fft.c2r(product, lastsize=size, inorm=2, forward=False, nthreads=threads())
+    restored: NDArray[np.float32] = whole[:n, :n].astype(np.float32) + residual
+    return restored

@@ -1,0 +1,82 @@
+"""The common restoring beam of a drift scan: a function of declination, array, weighting and band alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Angle
+from numpy.typing import NDArray
+
+from contimg_image.beams import Beam, fit_beam
+from contimg_image.gridder import Gridder
+from contimg_image.params import ImageParams
+from contimg_image.visibilities import Scene, Visibilities
+from contimg_image.weighting import imaging_weights
+
+__all__ = ["common_beam", "declination_bin", "synthetic_coverage"]
+
+_BIN_DEG = 0.1
+_BIN_OFFSET_DEG = 0.0037
+"""Bins end off the round values that pointings have, so that rounding never parts recordings of one pointing."""
+_FREQUENCIES = 16
+_PSF_SIZE = 256
+_ARCSEC = np.pi / 180 / 3600
+
+
+def declination_bin(dec_deg: float) -> float:
+    """Return the middle of the 0.1° bin that a declination falls into [deg]."""
+    index = np.floor((dec_deg - _BIN_OFFSET_DEG) / _BIN_DEG)
+    return float((index + 0.5) * _BIN_DEG + _BIN_OFFSET_DEG)
+
+
+def synthetic_coverage(
+    antennas_m: NDArray[np.float64], dec_rad: float, longitude_rad: float, freq_hz: NDArray[np.float64]
+) -> Visibilities:
+    """Return visibilities of weight 1 of all baselines on the meridian, noise and flags left aside.
+
+    Parameters
+    ----------
+    antennas_m
+        ITRF positions, shape (A, 3) [m].
+    dec_rad
+        Apparent declination [rad].
+    longitude_rad
+        East longitude of the array [rad].
+    freq_hz
+        Shape (F,).
+    """
+    cos, sin = np.cos(longitude_rad), np.sin(longitude_rad)
+    local = (antennas_m - antennas_m.mean(axis=0)) @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    first, second = (each.astype(np.int32) for each in np.triu_indices(len(local), 1))
+    x, y, z = (local[second] - local[first]).T  # x to the meridian at the equator, y to the east, z to the pole
+    uvw = np.stack([y, z * np.cos(dec_rad) - x * np.sin(dec_rad), z * np.sin(dec_rad) + x * np.cos(dec_rad)], axis=1)
+    shape = (len(uvw), len(freq_hz))
+    ones = np.ones(shape, np.float32)
+    band = (float(freq_hz.min()), float(freq_hz.max()))
+    return Visibilities(uvw, freq_hz, ones.astype(np.complex64), ones, np.zeros(len(uvw)), first, second, 1.0, band)
+
+
+def common_beam(scene: Scene, dec_app_rad: float, params: ImageParams) -> Beam:
+    """Return the circle that holds the PSF of the whole array at this declination, rounded up to 1″.
+
+    It is the same for all recordings of one pointing whatever was flagged: it depends on the listed antennas, the
+    listed channels, the 0.1° bin of the apparent declination, and cell, size and weighting.
+
+    Parameters
+    ----------
+    scene
+        Antennas and channels of the measurement set.
+    dec_app_rad
+        Apparent declination of the pointing [rad].
+    params
+        Cell, size and weighting.
+    """
+    dec = np.radians(declination_bin(float(np.degrees(dec_app_rad))))
+    freq = np.linspace(scene.freq_hz.min(), scene.freq_hz.max(), min(_FREQUENCIES, len(scene.freq_hz)))
+    longitude = Angle(scene.telescope.longitude_deg * u.deg).rad
+    coverage = synthetic_coverage(scene.antennas_m, float(dec), float(longitude), freq)
+    cell = params.cell_arcsec * _ARCSEC
+    weight = imaging_weights(coverage, params.size, cell, params.weighting, params.robust)
+    psf = Gridder(coverage.uvw_m, freq, weight, min(params.size, _PSF_SIZE), cell).psf()
+    diameter = float(np.ceil(fit_beam(psf, cell).major_arcsec - 1e-6))
+    return Beam(diameter, diameter, 0.0)

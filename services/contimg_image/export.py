@@ -1,0 +1,114 @@
+"""A small measurement set for foreign imagers: exactly the visibilities and weights that our own imager grids.
+
+wsclean and tclean want a measurement set they may open for writing, and neither takes two separate ranges of
+channels; handing them ours makes flags, selection, averaging and weights the same for all backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from casacore.tables import default_ms, required_ms_desc, table, tableutil
+
+from contimg_image.visibilities import Scene, Visibilities
+
+__all__ = ["write_ms"]
+
+_COPIED = ("ANTENNA", "DATA_DESCRIPTION", "FEED", "FIELD", "OBSERVATION", "POLARIZATION", "SPECTRAL_WINDOW")
+_MJD = 2400000.5
+
+
+def write_ms(scene: Scene, vis: Visibilities, path: Path) -> None:
+    """Write Stokes I as a measurement set whose correlations all equal I.
+
+    Each of the two correlations has half the weight of I, so that their mean has the right variance.
+
+    Parameters
+    ----------
+    scene
+        The measurement set that the visibilities were read from; its subtables are copied.
+    vis
+        What to write.
+    path
+        A new directory.
+    """
+    desc = required_ms_desc("")
+    for name in ("DATA", "WEIGHT_SPECTRUM"):
+        desc |= _array_column(name, "complex" if name == "DATA" else "float")
+    default_ms(str(path), desc).close()
+    for name in _COPIED:
+        _copy_rows(scene.path / name, path / name)
+    _set_channels(path, vis)
+    with _written(path) as main:
+        main.addrows(len(vis.uvw_m))
+        _fill(main, scene, vis, _correlations(path))
+
+
+def _fill(main: Any, scene: Scene, vis: Visibilities, corrs: int) -> None:
+    shape = (*vis.data.shape, corrs)
+    weight = np.broadcast_to(vis.weight[..., None] / 2, shape)
+    seconds = (vis.time_jd - _MJD) * 86400
+    main.putcol("DATA", np.ascontiguousarray(np.broadcast_to(vis.data[..., None], shape)))
+    main.putcol("FLAG", np.ascontiguousarray(weight <= 0))
+    main.putcol("WEIGHT_SPECTRUM", np.ascontiguousarray(weight))
+    main.putcol("WEIGHT", np.ascontiguousarray(weight.mean(axis=1)))
+    main.putcol("SIGMA", np.ascontiguousarray(1 / np.sqrt(np.maximum(weight.mean(axis=1), 1e-30))))
+    main.putcol("UVW", vis.uvw_m)
+    for name in ("TIME", "TIME_CENTROID"):
+        main.putcol(name, seconds)
+    for name in ("INTERVAL", "EXPOSURE"):
+        main.putcol(name, np.full(len(seconds), vis.interval_s))
+    for number, values in ((1, vis.antenna1), (2, vis.antenna2)):
+        main.putcol(f"ANTENNA{number}", values)
+    main.putcol("FIELD_ID", np.full(len(seconds), scene.field_id, np.int32))
+
+
+def _array_column(name: str, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = tableutil.maketabdesc(
+        tableutil.makearrcoldesc(name, 0.0 if kind == "float" else 0j, ndim=2, valuetype=kind)
+    )
+    return found
+
+
+def _copy_rows(source: Path, target: Path) -> None:
+    with _written(target) as new, _read(source) as old:
+        old.copyrows(new)
+
+
+def _set_channels(path: Path, vis: Visibilities) -> None:
+    count = len(vis.freq_hz)
+    width = np.full(count, (vis.band_hz[1] - vis.band_hz[0]) / count)
+    with _written(path / "SPECTRAL_WINDOW") as spw:
+        spw.putcell("NUM_CHAN", 0, count)
+        spw.putcell("CHAN_FREQ", 0, vis.freq_hz)
+        for name in ("CHAN_WIDTH", "EFFECTIVE_BW", "RESOLUTION"):
+            spw.putcell(name, 0, width)
+        spw.putcell("TOTAL_BANDWIDTH", 0, float(width.sum()))
+        spw.putcell("REF_FREQUENCY", 0, vis.mean_freq_hz)
+
+
+def _correlations(path: Path) -> int:
+    with _read(path / "POLARIZATION") as polarization:
+        return int(polarization.getcell("NUM_CORR", 0))
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Any]:
+    opened = table(str(path), readonly=False, ack=False)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[Any]:
+    opened = table(str(path), ack=False, lockoptions="usernoread")
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,49 @@
+"""What every imaging backend is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contimg_image.beams import Beam
+from contimg_image.params import ImageParams
+from contimg_image.visibilities import Scene, Visibilities
+
+__all__ = ["Job"]
+
+_ARCSEC = np.pi / 180 / 3600
+_AUTOMATIC_SCALES = (0.0, 2.0, 4.0, 8.0)
+"""In beams."""
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Discard a report."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Visibilities and what to do with them."""
+
+    scene: Scene
+    vis: Visibilities
+    weight: NDArray[np.float32]
+    """Imaging weights, shape (R, C)."""
+    params: ImageParams
+    scratch: Path
+    """Existing directory for files that nobody needs afterwards."""
+    report: Callable[[int, int, str], None] = _silent
+
+    @property
+    def cell_rad(self) -> float:
+        """Side of a pixel [rad]."""
+        return self.params.cell_arcsec * _ARCSEC
+
+    def scales_px(self, beam: Beam) -> tuple[float, ...]:
+        """Return the diameters of the multi-scale components [pixels]; none above a fifth of the image."""
+        given = self.params.scales_arcsec or tuple(k * beam.major_arcsec for k in _AUTOMATIC_SCALES)
+        pixels = sorted({each / self.params.cell_arcsec for each in given})
+        return tuple(each for each in pixels if each <= 0.2 * self.params.size) or (0.0,)

@@ -1,0 +1,5 @@
+"""Entry point of the container: `python -m contimg_publish`."""
+
+from contimg.stage.worker import main
+
+main("publish")

@@ -1,0 +1,3 @@
+from contimg.stage.worker import main
+
+main("solve")

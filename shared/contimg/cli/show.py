@@ -1,0 +1,106 @@
+"""``contimg show``, ``why`` and ``log``: one thing in full, what blocks a group, what an attempt printed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+import yaml
+from rich.console import Console
+
+from contimg.cli.display import status_table
+from contimg.cli.places import DataBase, StageBase, indexes
+from contimg.cli.run import layout_of
+from contimg.engine.why import why as explain
+from contimg.errors import BadConfig
+from contimg.keeper.facts import read_facts
+from contimg.layout import Layout
+from contimg.models.params import nearest, specs
+from contimg.pipelines import pipeline
+from contimg.resources import load_model
+from contimg.models.group import ObservationGroup
+from contimg.shelf import Shelf
+
+__all__ = ["log", "show", "why"]
+
+
+def _group(layout: Layout, name: str) -> ObservationGroup:
+    """Return a group by its name, or from its YAML file."""
+    if Path(name).suffix in {".yaml", ".yml"}:
+        return load_model(Path(name), ObservationGroup)
+    return Shelf(layout).get(name)[0]
+
+
+def why(
+    group: str = typer.Argument(help="Name of a group, or its YAML file."),
+    stage_base: Path | None = StageBase,
+    data_base: Path | None = DataBase,
+) -> None:
+    """Say in words what a group waits for, or what became of it."""
+    layout = layout_of(stage_base, data_base, None)
+    resource = _group(layout, group)
+    facts = read_facts(layout)
+    previous = Shelf(layout).status(resource.name)
+    chosen = pipeline(resource.spec.pipeline)
+    typer.echo(explain(resource, chosen, specs(), facts, datetime.now(UTC), previous))
+
+
+def _show_group(layout: Layout, name: str, console: Console) -> None:
+    group, source = Shelf(layout).get(name)
+    status = Shelf(layout).status(name)
+    console.print(f"{name} (pipeline {group.spec.pipeline}, from {source})", markup=False)
+    console.print(yaml.safe_dump(group.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)), markup=False)
+    if status is not None:
+        console.print(f"{status.phase}: {status.message}", markup=False)
+        console.print(status_table(status))
+        for item in status.conditions:
+            line = f"{item.type}={item.status} {item.reason} since {item.last_transition_time:%Y-%m-%dT%H:%M:%SZ}: {item.message}"
+            console.print(line, markup=False)
+
+
+def _show_run(layout: Layout, thing: str) -> bool:
+    """Print the manifest of a run, by its id or an unambiguous begin of it."""
+    with indexes(layout) as queries:
+        manifest = queries.run(thing)
+    if manifest is not None:
+        typer.echo(manifest.model_dump_json(indent=2))
+    return manifest is not None
+
+
+def _show_record(layout: Layout, thing: str) -> bool:
+    path = layout.observations / thing[:10] / f"{thing}.json"
+    if path.is_file():
+        typer.echo(path.read_text())
+    return path.is_file()
+
+
+def show(
+    thing: str = typer.Argument(help="Name of a group, id of a task (or its first digits), or id of an observation."),
+    stage_base: Path | None = StageBase,
+    data_base: Path | None = DataBase,
+) -> None:
+    """Show one group, run or observation in full."""
+    layout = layout_of(stage_base, data_base, None)
+    names = Shelf(layout).names()
+    if thing in names:
+        _show_group(layout, thing, Console(soft_wrap=True))
+    elif not (_show_record(layout, thing) or _show_run(layout, thing)):
+        raise BadConfig(f"nothing here is called {thing!r}{nearest(thing, names)}; 'contimg get groups' lists the groups")
+
+
+def log(
+    attempt: str = typer.Argument(help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits will do."),
+    stage_base: Path | None = StageBase,
+    data_base: Path | None = DataBase,
+) -> None:
+    """Print what an attempt printed: of a committed run its log, of a failed attempt the error log."""
+    layout = layout_of(stage_base, data_base, None)
+    task, _, number = attempt.partition("-")
+    found = [*layout.failed.glob(f"*/{task}*-{number or '*'}_error.log")]
+    found += [log for spec in specs().values() for log in layout.runs(spec.home).glob(f"{task}*/log.txt")]
+    if not found:
+        raise BadConfig(f"no log of an attempt {attempt!r} below {layout.stage_base}; 'contimg get attempts' lists them")
+    for path in sorted(found):
+        typer.echo(f"== {path}")
+        typer.echo(path.read_text(errors="replace"))

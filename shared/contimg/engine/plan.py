@@ -1,0 +1,216 @@
+"""What a group wants of each stage, and the recipes that name the tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from contimg.errors import BadConfig
+from contimg.models.group import ObservationGroup
+from contimg.models.identity import canonical, task_id
+from contimg.models.observation import ObservationRecord
+from contimg.models.params import Scope, StageSpec, effective, nearest
+from contimg.models.pipeline import Pipeline, PipelineStage
+from contimg.models.task import Limits, Task
+
+__all__ = ["TRIES", "WATCHER", "Recipe", "StagePlan", "Wish", "date_of", "plan_stages", "reference_for"]
+
+TRIES = 3
+"""Tries at a task in one round (P3)."""
+WATCHER = "ingest"
+"""The stage without tasks: it watches ``incoming/`` and stands in pipelines for the reader."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of the pipeline with the parameters of this group."""
+
+    spec: StageSpec
+    stage: PipelineStage
+    params: dict[str, Any]
+    """Complete, as plain JSON values."""
+    kept: str
+    """JSON of the parameters that differ from the stage's defaults: their share of the recipe."""
+
+    @property
+    def name(self) -> str:
+        """Name of the stage."""
+        return self.spec.name
+
+    @property
+    def per_observation(self) -> bool:
+        """Whether it has one task per observation (else one for the group)."""
+        return self.spec.scope is Scope.OBSERVATION
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds of one attempt: the pipeline's where it says so, else the stage's."""
+        return Limits(time_s=self.stage.time_limit_s or self.spec.time_limit_s, tries=TRIES)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that enters the identity of one task beside stage and parameters."""
+
+    task: str
+    unit: str
+    date: str
+    inputs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task ids by data type."""
+    raw_digest: str = ""
+    observation: str = ""
+    members: tuple[str, ...] = ()
+    calibrators: tuple[str, ...] = ()
+    reference: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A group with what is computed from it once per decision."""
+
+    group: ObservationGroup
+    digest: str
+    """``group.spec.digest``."""
+
+    def recipe(  # noqa: PLR0913 - the parts of a recipe are its identity
+        self,
+        plan: StagePlan,
+        unit: str,
+        date: str,
+        inputs: dict[str, tuple[str, ...]],
+        *,
+        record: ObservationRecord | None = None,
+        reads_raw: bool = False,
+        members: tuple[str, ...] = (),
+        calibrators: tuple[str, ...] = (),
+        reference: dict[str, str] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> Recipe:
+        """Return the recipe of one task; its id follows from it."""
+        reference, options = reference or {}, options or {}
+        raw = record.digest if record is not None and reads_raw else ""
+        key = json.dumps([inputs, raw, reference, options, members, calibrators], sort_keys=True)
+        return Recipe(
+            task=_task_id(plan.name, plan.spec.recipe_version, unit, plan.kept, key),
+            unit=unit,
+            date=date,
+            inputs=inputs,
+            raw_digest=raw,
+            observation="" if record is None else record.id,
+            members=members,
+            calibrators=calibrators,
+            reference=reference,
+            options=options,
+        )
+
+    def task(self, plan: StagePlan, recipe: Recipe) -> Task:
+        """Return the message that asks for a recipe."""
+        group = self.group
+        return Task(
+            task=recipe.task,
+            round=group.spec.replay,
+            stage=plan.name,
+            recipe_version=plan.spec.recipe_version,
+            unit=recipe.unit,
+            home=plan.spec.home,
+            group=group.name,
+            generation=group.metadata.generation,
+            spec_digest=self.digest,
+            date=recipe.date,
+            params=plan.params,
+            inputs=recipe.inputs,
+            raw_digest=recipe.raw_digest,
+            observation=recipe.observation,
+            members=recipe.members,
+            calibrators=recipe.calibrators,
+            reference=recipe.reference,
+            options=recipe.options,
+            limits=plan.limits,
+        )
+
+
+@lru_cache(maxsize=65536)
+def _task_id(stage: str, version: int, unit: str, kept: str, key: str) -> str:
+    """Return the task id; cached, because every decision walks the whole group again."""
+    inputs, raw, reference, options, members, calibrators = json.loads(key)
+    parts = {
+        "tasks": inputs,
+        "raw": raw,
+        "reference": reference,
+        "options": options,
+        "members": members,
+        "calibrators": calibrators,
+    }
+    return task_id(stage, version, unit, json.loads(kept), parts)
+
+
+@lru_cache(maxsize=4096)
+def _settings(spec: StageSpec, given: str) -> tuple[str, str]:
+    """Return the complete parameters and those that differ from the defaults, both as JSON."""
+    complete, defaults = effective(spec, json.loads(given)), effective(spec, {})
+    kept = {key: value for key, value in complete.items() if canonical(value) != canonical(defaults[key])}
+    return json.dumps(complete), json.dumps(kept, sort_keys=True)
+
+
+def _plan(stage: PipelineStage, spec: StageSpec, given: Mapping[str, Any]) -> StagePlan:
+    if spec.scope is Scope.PARTITION:
+        raise BadConfig(f"stage {spec.name!r} has scope partition, which no pipeline of this release can run")
+    try:
+        text = json.dumps({**stage.params, **given}, sort_keys=True)
+    except TypeError as error:
+        raise BadConfig(f"spec.stages.{spec.name} holds a value that is no plain JSON: {error}") from error
+    complete, kept = _settings(spec, text)
+    return StagePlan(spec=spec, stage=stage, params=json.loads(complete), kept=kept)
+
+
+def plan_stages(group: ObservationGroup, pipeline: Pipeline, specs: Mapping[str, StageSpec]) -> tuple[StagePlan, ...]:
+    """Return the stages this group wants, in the order of the pipeline, with their effective parameters.
+
+    The watcher has no task and is left out, as are optional stages with ``enabled: false``.
+
+    Raises
+    ------
+    BadConfig
+        If a stage or a parameter is unknown or has a wrong value, or a stage is not installed.
+    """
+    names = [item.stage for item in pipeline.stages if item.stage != WATCHER]
+    for name in group.spec.stages:
+        if name not in names:
+            hint = nearest(name, names)
+            raise BadConfig(f"spec.stages names {name!r}, which pipeline {pipeline.name!r} does not have{hint}")
+    plans = []
+    for item in pipeline.stages:
+        if item.stage == WATCHER:
+            continue
+        if item.stage not in specs:
+            raise BadConfig(f"stage {item.stage!r} of pipeline {pipeline.name!r} is not installed; install its package")
+        plan = _plan(item, specs[item.stage], group.spec.stages.get(item.stage, {}))
+        if not (item.optional and plan.params.get("enabled") is False):
+            plans.append(plan)
+    if not plans or plans[-1].per_observation:
+        raise BadConfig(f"pipeline {pipeline.name!r} must end with a stage of scope group")
+    return tuple(plans)
+
+
+def date_of(time: datetime) -> str:
+    """Return the UTC date of the data, ``YYYY-MM-DD``."""
+    return time.date().isoformat()
+
+
+def reference_for(plan: StagePlan, known: Mapping[str, str], dates: tuple[str, ...]) -> dict[str, str]:
+    """Return the reference data that enter a recipe: name to sha256.
+
+    ``catalogs`` means every catalog there is, ``flags`` the manual flags of the dates of the unit.
+    """
+    found: dict[str, str] = {}
+    if "catalogs" in plan.spec.reference:
+        found |= {name: known[name] for name in sorted(known) if name.startswith("catalog:")}
+    if "flags" in plan.spec.reference:
+        wanted = [f"flags:{date}" for date in dates]
+        found |= {name: known[name] for name in wanted if name in known}
+    return found

@@ -1,0 +1,66 @@
+"""Files that are there completely or not at all, and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from contimg.errors import BadConfig, ResourceExhausted
+
+__all__ = ["fsync_path", "make_directory", "sha256_file", "write_atomic"]
+
+
+def fsync_path(path: Path) -> None:
+    """Flush a file or a directory to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file under a temporary name, flush it, rename it, flush the directory.
+
+    Raises
+    ------
+    ResourceExhausted
+        If the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        fsync_path(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResourceExhausted(f"{path} cannot be written: {error.strerror}; free some space and start again") from error
+
+
+def make_directory(path: Path, purpose: str) -> Path:
+    """Make a directory and prove that it can be written to.
+
+    Raises
+    ------
+    BadConfig
+        Naming the directory, what it is for and the cure.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".contimg-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadConfig(f"{path} ({purpose}) cannot be written: {error.strerror}; choose another directory") from error
+    return path
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,48 @@
+"""Inputs of tasks that have too many of them for a message: ``state/inputs/<digest>.json`` (architecture.md, P2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contimg.errors import BadInput, Damaged
+from contimg.keeper.records import write_record
+from contimg.layout import Layout
+from contimg.models.identity import digest as digest_of
+
+__all__ = ["load_inputs", "store_inputs"]
+
+
+def _path(layout: Layout, digest: str) -> Path:
+    return layout.state / "inputs" / f"{digest}.json"
+
+
+def store_inputs(layout: Layout, inputs: Mapping[str, Sequence[str]]) -> str:
+    """Write inputs {home: [task]} and return their digest; the same inputs have the same one."""
+    digest = digest_of(inputs)
+    if not _path(layout, digest).is_file():
+        write_record(_path(layout, digest), json.dumps(inputs, sort_keys=True))
+    return digest
+
+
+def load_inputs(layout: Layout, digest: str) -> dict[str, list[str]]:
+    """Return inputs that were stored.
+
+    Raises
+    ------
+    BadInput
+        If nobody stored them.
+    Damaged
+        If the file no longer matches its digest.
+    """
+    path = _path(layout, digest)
+    if not path.is_file():
+        raise BadInput(f"inputs {digest} are not in {path.parent}; ask for the task again")
+    try:
+        found: dict[str, list[str]] = json.loads(path.read_bytes())
+    except ValueError:
+        found = {}
+    if digest_of(found) != digest:
+        raise Damaged(f"{path} does not match its name; remove it and ask for the task again")
+    return found

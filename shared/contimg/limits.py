@@ -1,0 +1,123 @@
+"""All times and limits of the protocol (architecture.md, P1 to P13) in one frozen dataclass, scaled down in tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+__all__ = ["DAY_S", "GIB", "KIB", "MIB", "ProtocolLimits"]
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class ProtocolLimits:
+    """Times end in ``_s`` (seconds) and are what :meth:`scaled` scales; all else are counts, bytes and fractions."""
+
+    check_streams_s: float = 30.0
+    """P1: how often the engine's host creates and checks streams and consumers."""
+    ack_wait_s: float = 90.0
+    """P1: a message without a sign of life for so long is delivered again."""
+    max_ack_pending: int = 100_000
+    """P1: delayed naks count, so it is large."""
+    stream_bytes: int = GIB
+    """P1: size of each stream."""
+    events_age_s: float = 7 * DAY_S
+    """P1: events are kept for so long."""
+    dead_age_s: float = 30 * DAY_S
+    """P1: copies of given-up tasks are kept for so long."""
+    replicas: int = 1
+    """P1: of each stream, 1 or 3."""
+    fetch_s: float = 5.0
+    """P1: how long one fetch waits for a message."""
+    rebind_s: float = 1.0
+    """P1: first back-off after a fetch that met a recreated or missing stream; doubles up to 30 times this."""
+
+    ask_again_s: float = 600.0
+    """P2: the engine's host asks again for what is unmet."""
+    message_bytes: int = 64 * KIB
+    """P2: largest task message."""
+    skew_s: float = 60.0
+    """P2: a message of an unknown recipe version or schema is handed back for so long."""
+
+    lock_fresh_s: float = 120.0
+    """P3: a busy task lock that was touched less than this ago has a live holder."""
+    busy_s: float = 30.0
+    """P3: hand back for so long when the lock is busy and fresh."""
+    lost_cap: int = 10
+    """P3: attempts of one round whose worker may be lost before the task is given up."""
+    space_margin: float = 0.10
+    """P3: free space needed above the estimate, as a fraction of it."""
+    space_floor_bytes: int = 64 * MIB
+    """P3: smallest estimate."""
+    space_s: float = 60.0
+    """P3: hand back for so long when space is short."""
+
+    stall_after_s: float = 600.0
+    """P4: a child without progress for so long is ended."""
+    tick_s: float = 15.0
+    """P4: in_progress and touch of the lock."""
+    sample_s: float = 0.5
+    """P4: how often memory and progress of the child's process group are read."""
+    frozen_after_s: float = 90.0
+    """P4: a parent that did not tick for so long (CLOCK_BOOTTIME) was frozen and discards its attempt."""
+    memory_fraction: float = 0.92
+    """P4: the child is ended at this fraction of the memory limit."""
+    ram_fraction: float = 0.80
+    """P4: of the machine's RAM that a child may use where nothing lower is set."""
+    kill_s: float = 5.0
+    """P4: how long a killed process group may take to disappear."""
+
+    progress_s: float = 1.0
+    """P4: at most one progress event per so long."""
+
+    register_s: float = 5.0
+    """P6: back-off between tries to register with a silent keeper."""
+
+    retry_base_s: float = 30.0
+    """P7: back-off after the first failure."""
+    retry_factor: float = 4.0
+    """P7: growth of the back-off per try."""
+    retry_cap_s: float = 1800.0
+    """P7: longest back-off."""
+    retry_jitter: float = 0.1
+    """P7: back-offs are spread by up to this fraction."""
+
+    page_bytes: int = 512 * KIB
+    """P8: largest page of an answer of the keeper."""
+    rpc_s: float = 10.0
+    """P8: a keeper that does not answer for so long is silent."""
+    scan_s: float = 600.0
+    """P8: full scan of the volumes by the keeper."""
+
+    name_tolerance_s: float = 120.0
+    """P9: names of one file set may differ by so much."""
+    seal_after_s: float = 900.0
+    """P9: after the last file, a file set is sealed or incomplete."""
+
+    closed_after_s: float = 900.0
+    """P10: after its end a selection is closed even if nothing came."""
+
+    cleanup_s: float = 600.0
+    """P12: how often ``wanted`` is sent and clean-up runs."""
+    unwanted_s: float = DAY_S
+    """P12: a run must be unwanted for so long before it is deleted."""
+    wanted_fresh_s: float = 1800.0
+    """P12: nothing is deleted when the last ``wanted`` is older."""
+    failed_kept_s: float = 14 * DAY_S
+    """P12: error logs and kept files of failed attempts."""
+    abandoned_s: float = 3600.0
+    """P12: an attempt directory whose own lock is free is removed after so long."""
+
+    child_attempts: int = 20
+    """A warm child is replaced after so many attempts."""
+    child_growth_bytes: int = GIB
+    """A warm child is replaced when it keeps so much more memory than after its warm-up."""
+
+    def scaled(self, factor: float) -> Self:
+        """Return a copy with every time multiplied by ``factor``; counts, bytes and fractions stay."""
+        times = {item.name: getattr(self, item.name) * factor for item in fields(self) if item.name.endswith("_s")}
+        return replace(self, **times)

@@ -1,0 +1,248 @@
+"""One machine: servers, keeper, ingest, workers and the engine's host in one process.
+
+The same engine, bus, keeper and workers as on a cluster; only who starts them differs. Ctrl-C at any moment is
+safe: the next start finds what was committed and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from contimg.archive import Archive, S3Target
+from contimg.bus import Bus
+from contimg.engine.advance import Decision, advance
+from contimg.errors import BadConfig, Unavailable
+from contimg.files import make_directory
+from contimg.host import Host
+from contimg.keeper.keeper import Keeper
+from contimg.keeper.service import serve_keeper
+from contimg.layout import Layout
+from contimg.limits import ProtocolLimits
+from contimg.models.fact import Facts
+from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.params import specs
+from contimg.models.pipeline import Pipeline
+from contimg.models.task import Event
+from contimg.outcome import Outcome, outcome_of
+from contimg.servers.nats import NatsServer
+from contimg.servers.s3 import EmbeddedS3, target_of
+from contimg.shelf import Shelf
+from contimg.stage.worker import Worker
+
+__all__ = ["LocalOptions", "Progress", "run_group"]
+
+SHARD = "main"
+LOOK_S = 2.0
+"""How often the host looks without being woken; events wake it at once."""
+
+
+@dataclass(frozen=True)
+class LocalOptions:
+    """Where and how a group is run on this machine."""
+
+    layout: Layout
+    source: Path
+    """The YAML file of the group; its status is written beside it."""
+    s3: str = "none"
+    """``none``, ``embedded``, or ``http(s)://host:port/bucket`` with keys in CONTIMG_S3_ACCESS_KEY / _SECRET_KEY."""
+    jobs: int = 1
+    """Heavy tasks at a time."""
+    watch: bool = False
+    """Wait for files that are still to come; otherwise ``incoming/`` is taken as complete."""
+    limits: ProtocolLimits = field(default_factory=ProtocolLimits)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a display may show."""
+
+    status: GroupStatus
+    running: dict[str, str]
+    """``stage unit`` to the last words of its progress."""
+
+
+Watcher = Callable[[Progress], None]
+
+
+def _scanner(options: LocalOptions) -> Any:
+    """Return ingest's scanner; services are found by entry point, the library never imports them."""
+    point = next(iter(entry_points(group="contimg.watchers", name="ingest")), None)
+    if point is None:
+        raise BadConfig("the package contimg_ingest is not installed; run './run setup'")
+    layout = options.layout
+    return point.load()(layout.incoming, layout.observations, layout.quarantine, one_shot=not options.watch)
+
+
+def _prepare(layout: Layout) -> None:
+    make_directory(layout.stage_base, "CONTIMG_STAGE_BASE")
+    make_directory(layout.data_base, "CONTIMG_DATA_BASE")
+    make_directory(layout.state, "CONTIMG_STATE_DIR")
+    if not layout.incoming.is_dir():
+        raise BadConfig(f"{layout.incoming} does not exist; put the raw files there or name their directory by --incoming")
+
+
+class _Machine:
+    """The parts that live as long as the run."""
+
+    def __init__(self, group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher) -> None:
+        self.group = group
+        self.pipeline = pipeline
+        self.options = options
+        self.watcher = watcher
+        self.shelf = Shelf(options.layout)
+        self.keeper = Keeper(options.layout, options.limits)
+        self.scanner = _scanner(options)
+        self.wake = asyncio.Event()
+        self.running: dict[str, str] = {}
+        self.status: GroupStatus | None = self.shelf.status(group.name)
+        self.started = 0
+        self.stage_seconds: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Scan ``incoming/`` once and tell the keeper."""
+        self.keeper.refresh_ingest(self.scanner.scan(datetime.now(UTC)))
+
+    def facts(self) -> Facts:
+        """Return the keeper's facts for this group."""
+        return self.keeper.facts()
+
+    async def facts_async(self, group: ObservationGroup) -> Facts:
+        """Return the same as the host wants it."""
+        return self.facts()
+
+    def show(self, decision: Decision) -> None:
+        """Keep the status, tell the display."""
+        if decision.status != self.status:
+            self.shelf.put_status(self.group, self.options.source, decision.status)
+        self.status = decision.status
+        self.watcher(Progress(decision.status, dict(self.running)))
+
+    async def on_event(self, event: Event) -> None:
+        """Note what runs; wake the host."""
+        kind = event.type.rsplit(".", 1)[-1]
+        name = event.subject.replace("/", " ", 1)
+        if kind == "started":
+            self.started += 1
+            self.running[name] = ""
+        elif kind == "progress":
+            self.running[name] = str(event.data.get("what", ""))
+        elif kind in {"committed", "failed"}:
+            self.running.pop(name, None)
+        if kind == "progress" and self.status is not None:
+            self.watcher(Progress(self.status, dict(self.running)))
+        else:
+            self.wake.set()
+
+
+def _over(decision: Decision, machine: _Machine) -> bool:
+    """Whether nothing will happen any more without new files or a person."""
+    if machine.running or decision.tasks:
+        return False
+    status = decision.status
+    succeeded, progressing = status.condition("Succeeded"), status.condition("Progressing")
+    if succeeded is not None and succeeded.status == "True":
+        return True
+    if any(stage.running for stage in status.stages):
+        return False
+    if progressing is not None and progressing.status == "Unknown":
+        return False
+    return not machine.options.watch or status.phase in {"Failed", "Unpublished", "Suspended"}
+
+
+async def run_group(
+    group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher
+) -> Outcome:
+    """Run a group on this machine until it is published, or nothing more can happen.
+
+    Raises
+    ------
+    BadConfig
+        If a directory, a server or the object store cannot be used as configured.
+    Unavailable
+        If a server or another keeper stands in the way.
+    """
+    begin = time.monotonic()
+    _prepare(options.layout)
+    machine = _Machine(group, pipeline, options, watcher)
+    try:
+        machine.group = machine.shelf.put(group, options.source)
+        await asyncio.to_thread(machine.look)
+        decision = advance(machine.group, pipeline, specs(), machine.facts(), datetime.now(UTC), machine.status)
+        machine.show(decision)
+        if not _over(decision, machine):
+            decision = await _with_servers(machine)
+        seconds = time.monotonic() - begin
+        return outcome_of(machine.group, decision, machine.keeper, machine.started, seconds)
+    finally:
+        machine.keeper.close()
+
+
+async def _with_servers(machine: _Machine) -> Decision:
+    options = machine.options
+    async with contextlib.AsyncExitStack() as stack:
+        nats = NatsServer(options.layout.state / "nats")
+        stack.callback(nats.stop)
+        await asyncio.to_thread(nats.start)
+        bus = await Bus.connect(nats.url, nats.user, nats.password, shard=SHARD, limits=options.limits)
+        await stack.enter_async_context(bus)
+        host = Host(bus, machine.facts_async, specs(), options.limits)
+        await host.prepare({pipeline.name: pipeline for pipeline in [machine.pipeline]})
+        await bus.subscribe_events(machine.on_event)
+        await serve_keeper(bus, machine.keeper, SHARD)
+        archive = await stack.enter_async_context(_archive(options))
+        await stack.enter_async_context(_workers(machine, bus, archive))
+        return await _drive(machine, host)
+
+
+@contextlib.asynccontextmanager
+async def _archive(options: LocalOptions) -> AsyncIterator[asyncio.Future[Archive]]:
+    """Start the object store beside the first stages; who publishes awaits it."""
+    server: EmbeddedS3 | None = None
+
+    def start() -> Archive:
+        nonlocal server
+        target: S3Target | None = None
+        if options.s3 == "embedded":
+            server = EmbeddedS3(options.layout.data_base.parent / "s3")
+            target = server.start()
+        elif options.s3 != "none":
+            target = target_of(options.s3)
+        return Archive(options.layout, target)
+
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        yield starting
+    finally:
+        with contextlib.suppress(Unavailable, BadConfig):
+            await starting
+        if server is not None:
+            await asyncio.to_thread(server.stop)
+
+
+@contextlib.asynccontextmanager
+async def _workers(machine: _Machine, bus: Bus, archive: asyncio.Future[Archive]) -> AsyncIterator[None]:
+    """Run one worker loop per stage; at the end they hand back what they were doing."""
+    raise NotImplementedError
+    yield
+
+
+async def _drive(machine: _Machine, host: Host) -> Decision:
+    """Reconcile whenever something happened, until it is over."""
+    while True:
+        machine.wake.clear()
+        decision = await host.reconcile(machine.group, machine.pipeline, machine.status)
+        machine.show(decision)
+        if _over(decision, machine):
+            return decision
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(machine.wake.wait(), LOOK_S)
+        if machine.options.watch:
+            await asyncio.to_thread(machine.look)

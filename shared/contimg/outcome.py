@@ -1,0 +1,84 @@
+"""What came of a run: products, figures and timings of exactly the runs that a group stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from contimg.engine.advance import Decision
+from contimg.keeper.keeper import Keeper
+from contimg.models.fact import RunFact
+from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.params import Scope, specs
+
+__all__ = ["Outcome", "figures_of", "outcome_of"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of ``contimg run``."""
+
+    group: str
+    status: GroupStatus
+    products: list[dict[str, str]]
+    """``type``, ``path`` in the archive, ``sha256``, ``s3`` key (empty without an object store)."""
+    figures: dict[str, dict[str, Any]]
+    timings: dict[str, float]
+    """Wall seconds by stage of the committed attempts, and ``total`` of this call."""
+    stages_run: int
+    """Attempts started by this call."""
+    info: dict[str, dict[str, Any]]
+    """What the stages of scope group noted, by stage."""
+
+
+def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, started: int, seconds: float) -> Outcome:
+    """Collect what a group stands on from the keeper."""
+    facts = keeper.facts()
+    tasks = _tasks(group, decision, keeper)
+    runs = [facts.runs[task] for task in tasks if task in facts.runs]
+    timings = {stage: sum(run.wall_s for run in runs if run.stage == stage) for stage in specs()}
+    return Outcome(
+        group=group.name,
+        status=decision.status,
+        products=_products(keeper, tasks),
+        figures=figures_of(runs),
+        timings=timings | {"total": seconds},
+        stages_run=started,
+        info={run.stage: run.info for run in runs if specs()[run.stage].scope is Scope.GROUP},
+    )
+
+
+def _tasks(group: ObservationGroup, decision: Decision, keeper: Keeper) -> list[str]:
+    """Return the publish run and its inputs; before there is one, all that the group wanted."""
+    record = keeper.facts(tasks=(), groups=[group.name]).groups.get(group.name)
+    if record is None or record.spec_digest != group.spec.digest:
+        return list(decision.wanted)
+    manifest = keeper.queries.run(record.task)
+    return [record.task, *(ref.task for ref in manifest.inputs)] if manifest else [record.task]
+
+
+def _products(keeper: Keeper, tasks: Iterable[str]) -> list[dict[str, str]]:
+    found = []
+    for task in tasks:
+        manifest = keeper.queries.run(task)
+        sums = {product.path: product.sha256 for product in manifest.products} if manifest else {}
+        rows = keeper.queries.products(status="published", task=task)
+        found += [
+            {"type": r["data_type"], "path": r["published_path"], "sha256": sums.get(r["path"], ""), "s3": r["s3_key"]}
+            for r in rows
+        ]
+    return found
+
+
+def figures_of(runs: Iterable[RunFact]) -> dict[str, dict[str, Any]]:
+    """Return the figures of runs by dotted name; those of one observation carry ``@<observation>``.
+
+    ``image.rms@1995-04-13T09:33:00`` keeps the members of a group apart without changing the name of a figure.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        suffix = f"@{run.unit}" if specs()[run.stage].scope is Scope.OBSERVATION else ""
+        for figure in run.figures:
+            found[figure.name + suffix] = figure.model_dump(mode="json", exclude={"name"})
+    return found

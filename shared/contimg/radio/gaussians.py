@@ -1,0 +1,239 @@
+"""Elliptical Gaussians in images: beam shapes, least-squares fits and their errors in correlated noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+__all__ = ["FWHM", "Beam", "Fit", "autocorrelation", "beam_difference", "fit_gaussian", "gaussian"]
+
+FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
+"""Full width at half maximum of a Gaussian of unit sigma."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A restoring beam; the position angle runs from north through east."""
+
+    major_arcsec: float
+    minor_arcsec: float
+    pa_deg: float = 0.0
+
+    def widths(self, cell_arcsec: float) -> tuple[float, float, float]:
+        """Return the quadratic form (cxx, cyy, cxy) per pixel², with x to the west and y to the north."""
+        major, minor = (FWHM * cell_arcsec / size for size in (self.major_arcsec, self.minor_arcsec))
+        sin, cos = np.sin(np.radians(self.pa_deg)), np.cos(np.radians(self.pa_deg))
+        cxx = (sin * major) ** 2 + (cos * minor) ** 2
+        cyy = (cos * major) ** 2 + (sin * minor) ** 2
+        return float(cxx), float(cyy), float(2.0 * sin * cos * (minor**2 - major**2))
+
+    def area(self, cell_arcsec: float) -> float:
+        """Return the beam solid angle in pixels."""
+        return float(2.0 * np.pi * self.major_arcsec * self.minor_arcsec / (FWHM * cell_arcsec) ** 2)
+
+    @classmethod
+    def from_widths(cls, form: tuple[float, float, float], cell_arcsec: float) -> Beam:
+        """Return the beam of a quadratic form (the inverse of :meth:`widths`)."""
+        cxx, cyy, cxy = form
+        values, vectors = np.linalg.eigh(np.array([[cxx, cxy / 2.0], [cxy / 2.0, cyy]]))
+        major, minor = FWHM * cell_arcsec / np.sqrt(values)
+        east, north = -vectors[0, 0], vectors[1, 0]
+        return cls(float(major), float(minor), float(np.degrees(np.arctan2(east, north)) % 180.0))
+
+
+def beam_difference(beams: list[Beam]) -> float:
+    """Return the largest relative difference of two beams' widths in any direction.
+
+    The eigenvalues of ``A_i^-1 A_j`` of the two quadratic forms are the squared ratios of the widths.
+    """
+    forms = [np.array([[a, c / 2.0], [c / 2.0, b]]) for a, b, c in (beam.widths(1.0) for beam in beams)]
+    worst = 0.0
+    for i, first in enumerate(forms):
+        for second in forms[i + 1 :]:
+            ratios = np.sqrt(np.linalg.eigvals(np.linalg.solve(first, second)).real)
+            worst = max(worst, float(np.max(np.abs(np.log(ratios)))))
+    return float(np.expm1(worst))
+
+
+def gaussian(params: Array, x: Array, y: Array) -> Array:
+    """Return ``A exp(-(cxx dx² + cyy dy² + cxy dx dy) / 2)``; params = (A, x0, y0, cxx, cyy, cxy)."""
+    amplitude, x0, y0, cxx, cyy, cxy = params
+    dx, dy = x - x0, y - y0
+    return np.asarray(amplitude * np.exp(-0.5 * (cxx * dx**2 + cyy * dy**2 + cxy * dx * dy)))
+
+
+def _jacobian(params: Array, x: Array, y: Array) -> Array:
+    amplitude, x0, y0, cxx, cyy, cxy = params
+    dx, dy = x - x0, y - y0
+    shape = np.exp(-0.5 * (cxx * dx**2 + cyy * dy**2 + cxy * dx * dy))
+    model = amplitude * shape
+    columns = (
+        shape,
+        model * (cxx * dx + 0.5 * cxy * dy),
+        model * (cyy * dy + 0.5 * cxy * dx),
+        -0.5 * model * dx**2,
+        -0.5 * model * dy**2,
+        -0.5 * model * dx * dy,
+    )
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted Gaussian in pixels with the covariance of (A, x0, y0, cxx, cyy, cxy)."""
+
+    params: Array
+    covariance: Array
+    converged: bool
+
+    @property
+    def amplitude(self) -> float:
+        """Peak, in the unit of the image."""
+        return float(self.params[0])
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """Return x and y in pixels, counted from 0."""
+        return float(self.params[1]), float(self.params[2])
+
+    def error(self, index: int) -> float:
+        """Return the standard error of one parameter."""
+        return float(np.sqrt(max(self.covariance[index, index], 0.0)))
+
+    def shape(self, cell_arcsec: float) -> Beam:
+        """Return the fitted size as a beam."""
+        cxx, cyy, cxy = self.params[3:]
+        return Beam.from_widths((float(cxx), float(cyy), float(cxy)), cell_arcsec)
+
+    def area_ratio(self, beam: Beam, cell_arcsec: float) -> tuple[float, float]:
+        """Return fitted area / beam area and its standard error (first order, from the covariance)."""
+        cxx, cyy, cxy = self.params[3:]
+        determinant = cxx * cyy - cxy**2 / 4.0
+        ratio = 2.0 * np.pi / np.sqrt(determinant) / beam.area(cell_arcsec)
+        slope = -0.5 * ratio / determinant * np.array([cyy, cxx, -cxy / 2.0])
+        return float(ratio), float(np.sqrt(max(slope @ self.covariance[3:, 3:] @ slope, 0.0)))
+
+    def integrated(self, beam: Beam, cell_arcsec: float) -> tuple[float, float]:
+        """Return the integrated flux and its standard error."""
+        cxx, cyy, cxy = self.params[3:]
+        determinant = cxx * cyy - cxy**2 / 4.0
+        ratio = 2.0 * np.pi / np.sqrt(determinant) / beam.area(cell_arcsec)
+        shape = -0.5 * self.amplitude * ratio / determinant * np.array([cyy, cxx, -cxy / 2.0])
+        slope = np.concatenate([[ratio, 0.0, 0.0], shape])
+        return self.amplitude * float(ratio), float(np.sqrt(max(slope @ self.covariance @ slope, 0.0)))
+
+
+def autocorrelation(noise: Array, reach: int) -> Array:
+    """Return the normalised autocorrelation of source-free noise out to ``reach`` pixels.
+
+    Parameters
+    ----------
+    noise : (ny, nx)
+        Image with NaN where there is a source or no data.
+    reach
+        Largest shift.
+
+    Returns
+    -------
+    (2 reach + 1, 2 reach + 1)
+        1 at the centre.
+    """
+    good = np.isfinite(noise)
+    filled = np.where(good, noise, 0.0)
+    shape = [size + reach for size in noise.shape]
+    product = np.abs(np.fft.rfft2(filled, shape)) ** 2
+    pairs = np.abs(np.fft.rfft2(good.astype(np.float64), shape)) ** 2
+    sums, counts = np.fft.irfft2(product, shape), np.fft.irfft2(pairs, shape)
+    shift = np.arange(-reach, reach + 1)
+    cut = np.ix_(shift, shift)
+    result = sums[cut] / np.maximum(counts[cut], 1.0)
+    return np.asarray(result / result[reach, reach])
+
+
+def _noise_covariance(x: Array, y: Array, correlation: Array) -> Array:
+    reach = correlation.shape[0] // 2
+    dx = (x[:, None] - x[None, :]).astype(int)
+    dy = (y[:, None] - y[None, :]).astype(int)
+    inside = (np.abs(dx) <= reach) & (np.abs(dy) <= reach)
+    return np.where(inside, correlation[np.clip(dy + reach, 0, 2 * reach), np.clip(dx + reach, 0, 2 * reach)], 0.0)
+
+
+def fit_gaussian(
+    image: Array,
+    start: tuple[float, float, float],
+    form: tuple[float, float, float],
+    rms: float,
+    correlation: Array | None = None,
+    *,
+    radius: float,
+    fixed_shape: bool = False,
+) -> Fit:
+    """Fit an elliptical Gaussian by unweighted least squares inside a circle.
+
+    Parameters
+    ----------
+    image : (ny, nx)
+        The image; NaN pixels are left out.
+    start
+        Amplitude, x and y (pixels from 0) to start with; the circle is centred there.
+    form
+        Quadratic form (cxx, cyy, cxy) to start with, see :meth:`Beam.widths`.
+    rms
+        Standard deviation of the noise.
+    correlation : (2 k + 1, 2 k + 1), optional
+        Autocorrelation of the noise; None: independent pixels.
+    radius
+        Of the circle, in pixels.
+    fixed_shape
+        Keep the form: a point source seen through the beam.
+
+    Returns
+    -------
+    Fit
+        Errors are those of this estimator in noise of that correlation,
+        ``(J'J)^-1 J'CJ (J'J)^-1``: what Condon (1997, PASP 109, 166) approximates in closed form.
+    """
+    amplitude, x0, y0 = start
+    ys, xs = np.mgrid[
+        max(0, int(y0 - radius)) : min(image.shape[0], int(y0 + radius) + 2),
+        max(0, int(x0 - radius)) : min(image.shape[1], int(x0 + radius) + 2),
+    ]
+    cut = image[ys, xs]
+    use = ((xs - x0) ** 2 + (ys - y0) ** 2 <= radius**2) & np.isfinite(cut)
+    x, y, data = xs[use].astype(np.float64), ys[use].astype(np.float64), cut[use].astype(np.float64)
+    free = 3 if fixed_shape else 6
+    full = np.array([amplitude, x0, y0, *form])
+    nothing = Fit(full, np.full((6, 6), np.nan), converged=False)
+    if data.size < 2 * free:
+        return nothing
+    scale = np.array([abs(amplitude), 1.0, 1.0, *(3 * [np.sqrt(form[0] * form[1])])])[:free]
+
+    def complete(values: Array) -> Array:
+        return np.concatenate([values, full[free:]])
+
+    found = least_squares(
+        lambda v: gaussian(complete(v), x, y) - data,
+        full[:free],
+        jac=lambda v: _jacobian(complete(v), x, y)[:, :free],
+        x_scale=scale,
+        method="lm",
+        max_nfev=60,
+    )
+    params = complete(found.x)
+    if not found.success or params[3] * params[4] <= params[5] ** 2 / 4.0 or params[3] <= 0:
+        return nothing
+    return Fit(params, _sandwich(params, x, y, free, rms, correlation), converged=True)
+
+
+def _sandwich(params: Array, x: Array, y: Array, free: int, rms: float, correlation: Array | None) -> Array:
+    jacobian = _jacobian(params, x, y)[:, :free]
+    bread = np.linalg.pinv(jacobian.T @ jacobian)
+    noise = np.eye(x.size) if correlation is None else _noise_covariance(x, y, correlation)
+    covariance = np.zeros((6, 6))
+    covariance[:free, :free] = rms**2 * bread @ (jacobian.T @ noise @ jacobian) @ bread
+    return covariance

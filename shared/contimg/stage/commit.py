@@ -1,0 +1,196 @@
+"""The commit (architecture.md, P5): one rename, and the first one wins.
+
+Everything before the rename can be lost without a trace; everything after it can be repeated. No clock, token or
+message decides. Whoever finds the run of its task there already drops its own work and adopts that run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+from contimg import crash
+from contimg.errors import Terminal
+from contimg.layout import DATA_TYPES, Layout
+from contimg.models.identity import digest
+from contimg.models.manifest import AttemptState, InputRef, Manifest, Product, Usage
+from contimg.models.quality import worst
+from contimg.models.task import Task
+from contimg.stage.attempt import ATTEMPT, LOG, MANIFEST, Attempt, close_record
+from contimg.stage.base import ProductDraft, Run, StageResult
+from contimg.stage.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree, write_durable
+
+__all__ = ["Made", "commit", "read_run", "run_checksum"]
+
+_OURS = {ATTEMPT, LOG, MANIFEST, ".lock"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the child hands back when its stage is done."""
+
+    result: StageResult
+    inputs: tuple[InputRef, ...] = ()
+    raw: tuple[str, ...] = ()
+    software: dict[str, str] | None = None
+
+
+def read_run(layout: Layout, home: str, task: str) -> Run | None:
+    """Return the committed run of a task, or None."""
+    path = layout.run(home, task)
+    try:
+        return Run(path, Manifest.model_validate_json((path / MANIFEST).read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def run_checksum(manifest: Manifest) -> str:
+    """Return the sha256 over the products of a manifest, by which a later run names this one as its input."""
+    return digest([[product.path, product.sha256] for product in manifest.products])
+
+
+def commit(layout: Layout, attempt: Attempt, task: Task, made: Made, usage: Usage) -> Run:
+    """Turn an attempt directory into the run of its task, or adopt the run that is there already.
+
+    Raises
+    ------
+    Terminal
+        If the stage announced a product that it did not write, or a name outside its home.
+    """
+    crash.point("commit.begun")
+    manifest = _manifest(attempt, task, made, usage)
+    crash.point("commit.summed")
+    _drop_scratch(attempt.path, manifest)
+    closed = attempt.record.model_copy(
+        update={"state": AttemptState.COMMITTED, "finished": manifest.finished, "usage": usage}
+    )
+    write_durable(attempt.path / ATTEMPT, closed.model_dump_json())
+    crash.point("commit.attempt-closed")
+    write_durable(attempt.path / MANIFEST, manifest.model_dump_json(indent=1))
+    crash.point("commit.manifest-written")
+    sync_tree(attempt.path)
+    crash.point("commit.synced")
+    run = layout.run(task.home, task.task)
+    run.parent.mkdir(parents=True, exist_ok=True)
+    if _rename(attempt.path, run):
+        crash.point("commit.renamed")
+        sync_directory(run.parent)
+        crash.point("commit.parent-synced")
+        make_read_only(run)
+        crash.point("commit.read-only")
+    else:
+        remove_tree(attempt.path)
+        crash.point("commit.dropped")
+    close_record(layout, closed)
+    crash.point("commit.recorded")
+    committed = read_run(layout, task.home, task.task)
+    assert committed is not None  # noqa: S101 - it was renamed, or another one stood in the way
+    return committed
+
+
+def _rename(attempt: Path, run: Path) -> bool:
+    """Move an attempt to its run; False if a run is there already (a run is never empty)."""
+    try:
+        attempt.rename(run)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        if error.errno != errno.EXDEV:
+            raise
+        return _copy_over(attempt, run)
+    return True
+
+
+def _copy_over(attempt: Path, run: Path) -> bool:
+    """Commit from another file system: copy beside the run, sync, rename."""
+    copy = run.parent / f".tmp-{attempt.name}"
+    remove_tree(copy)
+    shutil.copytree(attempt, copy, symlinks=True)
+    crash.point("commit.copied")
+    sync_tree(copy)
+    crash.point("commit.copy-synced")
+    try:
+        copy.rename(run)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        remove_tree(copy)
+        return False
+    crash.point("commit.copy-renamed")
+    remove_tree(attempt)
+    return True
+
+
+def _manifest(attempt: Attempt, task: Task, made: Made, usage: Usage) -> Manifest:
+    result, record = made.result, attempt.record
+    return Manifest(
+        task=task.task,
+        stage=task.stage,
+        recipe_version=task.recipe_version,
+        version=_version(),
+        unit=task.unit,
+        group=task.group,
+        date=result.date or task.date,
+        params=task.params,
+        inputs=made.inputs,
+        raw=made.raw,
+        raw_digest=task.raw_digest,
+        reference=task.reference,
+        products=tuple(_product(attempt.path, draft) for draft in result.products),
+        figures=result.figures,
+        verdict=worst(figure.verdict for figure in result.figures),
+        info=result.info,
+        software=made.software or {},
+        attempt=record.number,
+        host=record.host,
+        started=record.started,
+        finished=datetime.now(UTC),
+        usage=usage,
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("contimg")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def _is_inside(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return bool(path) and not pure.is_absolute() and ".." not in pure.parts
+
+
+def _product(workdir: Path, draft: ProductDraft) -> Product:
+    if draft.type not in DATA_TYPES:
+        raise Terminal(f"product {draft.id!r} has the unknown data type {draft.type!r}; mend the stage")
+    for path in (draft.path, *draft.names):
+        if not _is_inside(path):
+            raise Terminal(f"product {draft.id!r} has the path {path!r}, which leads outside; mend the stage")
+    target = workdir / draft.path
+    if not target.exists():
+        raise Terminal(f"product {draft.id!r} was announced, but {draft.path!r} was not written; mend the stage")
+    size, sha256 = checksum(target)
+    return Product(
+        type=draft.type, id=draft.id, path=draft.path, names=draft.names, bytes=size, sha256=sha256, role=draft.role
+    )
+
+
+def _drop_scratch(workdir: Path, manifest: Manifest) -> None:
+    """Remove whatever is neither a product, nor inside one, nor above one, nor our own."""
+    products = [workdir / product.path for product in manifest.products]
+    above = {parent for product in products for parent in product.parents}
+    for directory, names, files in os.walk(workdir):
+        here = Path(directory)
+        descend = [name for name in names if here / name in above and here / name not in products]
+        for name in [*names, *files]:
+            path = here / name
+            if path not in products and path not in above and not (here == workdir and name in _OURS):
+                remove_tree(path)
+        names[:] = descend
+    crash.point("commit.scratch-dropped")

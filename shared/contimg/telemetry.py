@@ -1,0 +1,73 @@
+"""Structured logs, and Prometheus metrics behind a switch (``CONTIMG_METRICS_PORT``)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+__all__ = [
+    "ATTEMPT_SECONDS",
+    "PEAK_BYTES",
+    "QUEUE",
+    "TASKS",
+    "configure_logging",
+    "serve_metrics",
+]
+
+TASKS = Counter("contimg_tasks", "Attempts by what became of them.", ["stage", "outcome"])
+"""Outcomes: started, committed, adopted, failed, handed_back, dead."""
+ATTEMPT_SECONDS = Histogram(
+    "contimg_attempt_seconds",
+    "Wall time of attempts that were committed.",
+    ["stage"],
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
+)
+PEAK_BYTES = Gauge("contimg_attempt_peak_bytes", "Peak memory of the last attempt's process group.", ["stage"])
+QUEUE = Gauge("contimg_queue_tasks", "Tasks that wait or run, by consumer.", ["stage"])
+
+
+def configure_logging(*, json_lines: bool | None = None, level: str = "") -> None:
+    """Set up structlog once per process: JSON lines, or coloured text on a terminal.
+
+    Parameters
+    ----------
+    json_lines
+        None: JSON unless stderr is a terminal.
+    level
+        Empty: ``CONTIMG_LOG_LEVEL``, else ``info``.
+    """
+    as_json = not sys.stderr.isatty() if json_lines is None else json_lines
+    name = (level or os.environ.get("CONTIMG_LOG_LEVEL") or "info").upper()
+    number = logging.getLevelNamesMapping().get(name, logging.INFO)
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_StderrLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+class _StderrLoggerFactory:
+    """Writes to what ``sys.stderr`` is at the time of the line, so that redirections are followed."""
+
+    def __call__(self, *_: object) -> structlog.PrintLogger:
+        return structlog.PrintLogger(sys.stderr)
+
+
+def serve_metrics() -> int:
+    """Serve the metrics if ``CONTIMG_METRICS_PORT`` is set; returns the port, 0 if it is not."""
+    port = int(os.environ.get("CONTIMG_METRICS_PORT") or 0)
+    if port:
+        start_http_server(port)
+    return port

@@ -1,0 +1,102 @@
+"""A small observatory on disk: committed runs, attempts, observations, written as workers and ingest write them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from contimg.keeper.rows import home_of
+from contimg.layout import Layout
+from contimg.models.fact import GroupRecord
+from contimg.models.manifest import AttemptRecord, AttemptState, InputRef, Manifest, Product
+from contimg.models.observation import ObservationRecord, ObservationState, RawFile
+from contimg.models.quality import Verdict, judge
+from contimg.stage.base import Run
+from contimg.stage.disk import checksum
+from contimg.stage.names import name_products
+
+__all__ = ["T0", "Site", "task_of"]
+
+T0 = datetime(2026, 1, 25, 22, 0, tzinfo=UTC)
+NAMES = {"mosaic": "2026-01-25/mosaic_{}.fits", "convert": "science/2026-01-25/{}.ms"}
+
+
+def task_of(word: str) -> str:
+    return hashlib.sha256(word.encode()).hexdigest()[:32]
+
+
+class Site:
+    """Writes what other parts of Contimg would write."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def commit(self, stage, unit, *, version="a", inputs=(), info=None, attempt=1, raw=(), name=None, content=None):
+        """Make a run as the worker commits it; return its task and home."""
+        home = home_of(stage)
+        task = task_of(f"{stage} {unit} {version}")
+        run = self.layout.run(home, task)
+        run.mkdir(parents=True)
+        path = name or f"{unit}.fits"
+        (run / path).write_text(content or f"{stage} {unit} {version}\n")
+        size, sha256 = checksum(run / path)
+        names = (NAMES[stage].format(unit),) if stage in NAMES else (f"2026-01-25/{path}",)
+        role = "bpcal" if stage == "solve" else ""
+        product = Product(type=home, id=f"{home}_{unit}", path=path, names=names, bytes=size, sha256=sha256, role=role)
+        figure = judge(f"{stage}.rms", 0.5, "Jy", degraded_above=1.0)
+        manifest = Manifest(
+            task=task, stage=stage, recipe_version=1, version="0.1", unit=unit, group="g", date="2026-01-25",
+            params={"size": 64}, inputs=tuple(InputRef(task=t, home=h, sha256="0" * 64) for t, h in inputs),
+            raw=tuple(raw), products=(product,), figures=(figure,), info=info or {}, attempt=attempt, host="here",
+            started=T0, finished=T0 + timedelta(minutes=5),
+        )  # fmt: skip
+        (run / "manifest.json").write_text(manifest.model_dump_json(indent=1))
+        return task, home
+
+    def run(self, task, home):
+        path = self.layout.run(home, task)
+        return Run(path, Manifest.model_validate_json((path / "manifest.json").read_text()))
+
+    def name(self, task, home):
+        name_products(self.layout, self.run(task, home))
+
+    def archive(self, task, home):
+        """Copy a run into the archive and let its names lead there, as stage publish does."""
+        run = self.run(task, home)
+        base = self.layout.archive / {"mosaic": "mosaics", "metadata": "metadata", "catalog": "catalogs"}[home]
+        kept = base / ".runs" / task
+        kept.mkdir(parents=True, exist_ok=True)
+        for product in run.manifest.products:
+            (kept / product.path).write_bytes((run.path / product.path).read_bytes())
+            for name in product.names:
+                (base / name).parent.mkdir(parents=True, exist_ok=True)
+                (base / name).unlink(missing_ok=True)
+                (base / name).hardlink_to(kept / product.path)
+
+    def attempt(self, task, number, state, *, error="", counted=True, round_=0):
+        record = AttemptRecord(
+            task=task, number=number, round=round_, stage="image", unit="u", group="g", state=AttemptState(state),
+            started=T0 + timedelta(seconds=number), error=error, message=f"try {number}", counted=counted,
+        )  # fmt: skip
+        path = self.layout.attempts / task / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.model_dump_json())
+        return record
+
+    def observation(self, minutes, state="sealed"):
+        start = T0 + timedelta(minutes=minutes)
+        record = ObservationRecord(
+            id=f"{start:%Y-%m-%dT%H:%M:%S}", telescope="dsa110", state=ObservationState(state), start=start,
+            end=start + timedelta(minutes=5), integrations=24, integration_s=12.88, ra_deg=10.0, dec_deg=16.1,
+            files=(RawFile(path=f"2026-01-25/{start:%H%M}_sb00.hdf5", role="sb00", bytes=10, digest="d"),),
+            digest="d", bytes=10, sealed_at=start + timedelta(minutes=20),
+        )  # fmt: skip
+        path = self.layout.observations / "2026-01-25" / f"{record.id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.model_dump_json(indent=1) + "\n")
+        return record
+
+    def group(self, task, digest="d1", *, published=True):
+        return GroupRecord(
+            group="g", spec_digest=digest, task=task, published=published, verdict=Verdict.PASS, at=T0, members=("u",)
+        )

@@ -1,0 +1,22 @@
+"""How many generated sequences a test tries: ``CONTIMG_HYPOTHESIS=soak`` for the long run, else ``ci``.
+
+Importing this module registers the profiles and loads the chosen one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+__all__ = ["NAME"]
+
+_CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+settings.register_profile(
+    "ci", max_examples=500, stateful_step_count=25, deadline=None, database=None, suppress_health_check=_CALM
+)
+settings.register_profile("soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40)
+
+NAME = os.environ.get("CONTIMG_HYPOTHESIS", "ci")
+settings.load_profile(NAME)

@@ -1,0 +1,173 @@
+"""Toy stages that do to a worker whatever a real one may do; loaded in a real child by their runner path."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from contimg.errors import DataQuality, Retryable
+from contimg.layout import Layout
+from contimg.models.identity import task_id
+from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.quality import judge
+from contimg.models.task import Limits, Task
+from contimg.stage.base import ProductDraft, Stage, StageContext, StageResult
+
+__all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
+
+DATE = "2026-01-25"
+How = Literal[
+    "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "quality", "retryable",
+    "segfault", "spin", "stubborn", "write",
+]  # fmt: skip
+
+
+class ToyParams(StageParams):
+    """What to do."""
+
+    how: How = "write"
+    """Which behaviour."""
+    text: str = "hello"
+    """Content of the product."""
+    path: str = ""
+    """A file outside, as a gate or a note."""
+
+
+class Toy(Stage[ToyParams]):
+    """Writes one file and one directory, or misbehaves."""
+
+    def run(self, context: StageContext[ToyParams]) -> StageResult:
+        params = context.params
+        print(f"toy {params.how} in {context.workdir}")  # noqa: T201 - noise that must end in the log
+        behaviour = getattr(self, f"_{params.how}", None)
+        if behaviour is not None:
+            behaviour(context)
+        return self._result(context)
+
+    def _result(self, context: StageContext[ToyParams]) -> StageResult:
+        context.report(1, 2, "files")
+        (context.workdir / "toy.txt").write_text(context.params.text)
+        tree = context.workdir / "toy.tree"
+        (tree / "sub").mkdir(parents=True)
+        (tree / "sub" / "part").write_text(context.params.text * 2)
+        (context.workdir / "scratch.tmp").write_text("left behind")
+        context.report(2, 2, "files")
+        name = f"{context.date}/{context.unit}"
+        return StageResult(
+            products=(
+                ProductDraft("image", f"{context.unit}.tree", "toy.tree", (f"{name}.tree",)),
+                ProductDraft("image", f"{context.unit}.txt", "toy.txt", (f"{name}.txt",), "fits"),
+                ProductDraft("catalog", f"{context.unit}.cat", "toy.txt", (f"{name}.cat",)),
+            ),
+            figures=(judge("toy.length", len(context.params.text), failed_below=1),),
+            info={"unit": context.unit, "nan": float("nan")},
+        )
+
+    def _retryable(self, context: StageContext[ToyParams]) -> None:
+        (context.workdir / "clue.json").write_text("{}")
+        raise Retryable("the toy wants another try")
+
+    def _once(self, context: StageContext[ToyParams]) -> None:
+        flag = Path(context.params.path)
+        if not flag.exists():
+            flag.touch()
+            raise Retryable("the toy fails once")
+
+    def _quality(self, context: StageContext[ToyParams]) -> None:
+        raise DataQuality("the toy is not good enough")
+
+    def _bug(self, context: StageContext[ToyParams]) -> None:
+        raise ValueError("a bug in the toy")
+
+    def _exit(self, context: StageContext[ToyParams]) -> None:
+        os._exit(7)
+
+    def _segfault(self, context: StageContext[ToyParams]) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def _abort(self, context: StageContext[ToyParams]) -> None:
+        os.kill(os.getpid(), signal.SIGABRT)
+
+    def _killed(self, context: StageContext[ToyParams]) -> None:
+        flag = Path(context.params.path)
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _allocate(self, context: StageContext[ToyParams]) -> None:
+        hoard = []
+        while True:
+            hoard.append(bytearray(os.urandom(1 << 20) * 16))
+            context.report(len(hoard), 10_000, "blocks")
+
+    def _fill(self, context: StageContext[ToyParams]) -> None:
+        raise OSError(28, "No space left on device")
+
+    def _hang(self, context: StageContext[ToyParams]) -> None:
+        Path(context.params.path).write_text(str(os.getpid()))
+        signal.pause()
+
+    def _stubborn(self, context: StageContext[ToyParams]) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._hang(context)
+
+    def _spin(self, context: StageContext[ToyParams]) -> None:
+        deadline = time.monotonic() + 60.0
+        while time.monotonic() < deadline:
+            pass
+
+    def _fork(self, context: StageContext[ToyParams]) -> None:
+        """Start a program that outlives a careless end of its parent."""
+        program = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        Path(context.params.path).write_text(str(program.pid))
+        signal.pause()
+
+    def _gate(self, context: StageContext[ToyParams]) -> None:
+        """Wait until somebody opens the named pipe for writing."""
+        Path(f"{context.params.path}.here").write_text(str(os.getpid()))
+        Path(context.params.path).read_bytes()
+
+    def _lie(self, context: StageContext[ToyParams]) -> None:
+        (context.workdir / "toy.tree").symlink_to("nowhere")
+
+
+SPEC = StageSpec(
+    name="toy",
+    scope=Scope.OBSERVATION,
+    recipe_version=1,
+    params=ToyParams,
+    home="image",
+    runner="toy_stages:Toy",
+    workspace="toying",
+)
+
+
+def layout_in(directory: Path) -> Layout:
+    """Return a layout below a directory, with a stage base that exists."""
+    layout = Layout(directory / "stage", directory / "data")
+    layout.stage_base.mkdir(parents=True)
+    layout.state.mkdir(parents=True)
+    return layout
+
+
+def toy_task(how: How = "write", unit: str = "2026-01-25T22:00:13", *, round_: int = 0, **given: object) -> Task:
+    """Return the task of the toy stage with these parameters; ``time_s`` and ``tries`` go to its limits."""
+    limits = Limits(**{key: given.pop(key) for key in ("time_s", "tries") if key in given})
+    params = ToyParams(how=how, **given).model_dump(mode="json")
+    return Task(
+        task=task_id("toy", 1, unit, params, {}),
+        round=round_,
+        stage="toy",
+        recipe_version=1,
+        unit=unit,
+        home="image",
+        group="g1",
+        date=DATE,
+        params=params,
+        limits=limits,
+    )
