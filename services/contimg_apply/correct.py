@@ -2,124 +2,154 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba as nb
 import numpy as np
 
-__all__ = ["antenna_noise", "clip_and_measure", "correct"]
+__all__ = ["Rows", "antenna_noise", "clip", "correct", "noise_sums"]
 
 
-@nb.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def correct(vis, flag, gain, ant1, ant2, time, first, second, power):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0913
-    """Divide in place by ``g_i conj(g_j)``; flag where a gain is 0.
+@dataclass(frozen=True)
+class Rows:
+    """Where each row and correlation of a block finds its gains."""
+
+    ant1: np.ndarray
+    ant2: np.ndarray
+    time: np.ndarray
+    """(row,) int64."""
+    first: np.ndarray
+    second: np.ndarray
+    """(corr,) int64, receptors of the two antennas."""
+
+
+@nb.njit(parallel=True, cache=True)
+def _divide(vis, flag, gain, ant1, ant2, time, first, second, power):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    for r in nb.prange(vis.shape[0]):
+        i, j, t = ant1[r], ant2[r], time[r]
+        for c in range(vis.shape[1]):
+            for p in range(vis.shape[2]):
+                g = gain[t, c, first[p], i] * np.conj(gain[t, c, second[p], j])
+                a = g.real * g.real + g.imag * g.imag
+                power[r, c, p] = a
+                if a > 0:
+                    vis[r, c, p] *= np.conj(g) / a
+                else:
+                    vis[r, c, p] = 0
+                    flag[r, c, p] = True
+
+
+def correct(vis: np.ndarray, flag: np.ndarray, gain: np.ndarray, rows: Rows) -> np.ndarray:
+    """Divide in place by ``g_i conj(g_j)``; without a gain, visibilities become 0 and flagged.
 
     Parameters
     ----------
     vis, flag
-        (row, chan, corr) complex64 and bool, changed in place. Flagged visibilities become 0 if they have no gain.
+        (row, chan, corr) complex64 and bool, changed in place.
     gain
-        (time, chan, receptor, antenna) complex64.
-    ant1, ant2, time
-        (row,) int64.
-    first, second
-        (corr,) int64, receptors of a correlation.
-    power
-        (row, corr) float32 out: mean of ``|g_i g_j|^2`` over channels that are not flagged, else 0.
+        (time, chan, receptor, antenna) complex64, 0 where there is none.
+
+    Returns
+    -------
+    ndarray
+        ``|g_i g_j|^2`` (row, chan, corr) float32.
     """
+    power = np.empty(vis.shape, np.float32)
+    _divide(vis, flag, gain, rows.ant1, rows.ant2, rows.time, rows.first, rows.second, power)
+    return power
+
+
+@nb.njit(cache=True)
+def _median(values, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the lower median of the first n values, whose order it changes (quickselect, Hoare 1961)."""
+    k, low, high = (n - 1) // 2, 0, n - 1
+    while low < high:
+        pivot, i, j = values[k], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if j < k:
+            low = i
+        if k < i:
+            high = j
+    return values[k]
+
+
+@nb.njit(parallel=True, cache=True)
+def _clip(vis, flag, power, limit, clipped):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     nrow, nchan, ncorr = vis.shape
     for r in nb.prange(nrow):
-        i, j, t = ant1[r], ant2[r], time[r]
+        work = np.empty(nchan, np.float32)
         for p in range(ncorr):
-            total, count = 0.0, 0
+            n, level = 0, 0.0
             for c in range(nchan):
-                g = gain[t, c, first[p], i] * np.conj(gain[t, c, second[p], j])
-                a = g.real * g.real + g.imag * g.imag
-                if a > 0:
-                    vis[r, c, p] = vis[r, c, p] / g
-                    if not flag[r, c, p]:
-                        total += a
-                        count += 1
-                else:
-                    vis[r, c, p] = 0
-                    flag[r, c, p] = True
-            power[r, p] = total / count if count else 0.0
-
-
-@nb.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def _clip(vis, flag, gain, ant1, ant2, time, first, second, limit, clipped):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
-    """Flag amplitudes above median + limit x 1.4826 MAD of their row and correlation; count them per row.
-
-    Where the gain is below the median of the row (band edges), the noise and with it the limit is higher.
-    """
-    nrow, nchan, ncorr = vis.shape
-    for r in nb.prange(nrow):
-        i, j, t = ant1[r], ant2[r], time[r]
-        amplitude, level, low = np.empty(nchan), np.empty(nchan), np.empty(nchan)
-        for p in range(ncorr):
-            n = 0
-            for c in range(nchan):
-                level[c] = abs(gain[t, c, first[p], i] * gain[t, c, second[p], j])
                 if not flag[r, c, p]:
-                    amplitude[n], low[n] = abs(vis[r, c, p]), level[c]
+                    v = vis[r, c, p]
+                    work[n] = np.sqrt(v.real * v.real + v.imag * v.imag)  # abs() guards against overflow and is slow
+                    level += np.sqrt(power[r, c, p])
                     n += 1
             if n < 8:
                 continue
-            middle, usual = np.median(amplitude[:n]), np.median(low[:n])
-            spread = limit * 1.4826 * np.median(np.abs(amplitude[:n] - middle))
+            middle = _median(work, n)
+            for k in range(n):
+                work[k] = abs(work[k] - middle)
+            spread = limit * 1.4826 * _median(work, n)
             for c in range(nchan):
-                if not flag[r, c, p] and abs(vis[r, c, p]) > middle + spread * max(1.0, usual / level[c]):
-                    flag[r, c, p] = True
-                    clipped[r] += 1
+                if not flag[r, c, p]:
+                    top = middle + spread * max(1.0, level / n / np.sqrt(power[r, c, p]))
+                    v = vis[r, c, p]
+                    if v.real * v.real + v.imag * v.imag > top * top:
+                        flag[r, c, p] = True
+                        clipped[r] += 1
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
-def _second_differences(vis, flag, gain, weight, ant1, ant2, time, first, second, total, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
+def clip(vis: np.ndarray, flag: np.ndarray, power: np.ndarray, limit: float) -> int:
+    """Flag amplitudes above median + ``limit`` x 1.4826 MAD of their row and correlation; return their number.
+
+    Where the gain is below the mean of the row (band edges), noise and limit are higher. Rows with fewer than 8
+    visibilities are left alone.
+    """
+    clipped = np.zeros(len(vis), np.int64)
+    _clip(vis, flag, power, limit, clipped)
+    return int(clipped.sum())
+
+
+@nb.njit(parallel=True, cache=True)
+def _differences(vis, flag, power, total, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     nrow, nchan, ncorr = vis.shape
-    for r in range(nrow):
-        i, j, t = ant1[r], ant2[r], time[r]
+    for r in nb.prange(nrow):
         for p in range(ncorr):
-            if weight[r, p] <= 0 or i == j:
-                continue
             for c in range(1, nchan - 1):
                 if flag[r, c - 1, p] or flag[r, c, p] or flag[r, c + 1, p]:
                     continue
                 d = vis[r, c - 1, p] - 2 * vis[r, c, p] + vis[r, c + 1, p]
-                spread = 0.0
-                for k in range(-1, 2):
-                    g = abs(gain[t, c + k, first[p], i] * gain[t, c + k, second[p], j])
-                    spread += (4.0 if k == 0 else 1.0) / (g * g)
-                total[i, j, p] += weight[r, p] * (d.real * d.real + d.imag * d.imag) / (2 * spread)
-                count[i, j, p] += 1
+                spread = 1 / power[r, c - 1, p] + 4 / power[r, c, p] + 1 / power[r, c + 1, p]
+                total[r, p] += (d.real * d.real + d.imag * d.imag) / (2 * spread)
+                count[r, p] += 1
 
 
-def clip_and_measure(vis, flag, gain, weight, index, receptors, clip_mad, total, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0913
-    """Clip calibrated visibilities and add their noise to sums per pair of antennas.
+def noise_sums(
+    vis: np.ndarray, flag: np.ndarray, power: np.ndarray, weight: np.ndarray, rows: Rows, nant: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums and counts (antenna, antenna, corr) of noise variances before calibration, for unit weight.
 
-    The noise comes from second differences of neighbouring channels, which a source anywhere in the field
-    leaves small; it is scaled by the gains to the noise variance before calibration for unit weight.
-
-    Parameters
-    ----------
-    vis, flag, gain, weight
-        As in :func:`correct`; weight (row, corr) before calibration.
-    index
-        (ant1, ant2, time).
-    receptors
-        (first, second) of each correlation.
-    clip_mad
-        Limit in robust standard deviations, 0: no clip.
-    total, count
-        (antenna, antenna, corr) float64, changed in place.
-
-    Returns
-    -------
-    int
-        Number of visibilities clipped.
+    The noise comes from second differences of neighbouring channels of calibrated visibilities, which a source
+    anywhere in the field leaves small: real and imaginary part have variance s^2 (1/a + 4/b + 1/c) with the
+    powers a, b, c of their gains. Autocorrelations and rows without weight are left out.
     """
-    clipped = np.zeros(len(vis), np.int64)
-    if clip_mad > 0:
-        _clip(vis, flag, gain, *index, *receptors, clip_mad, clipped)
-    _second_differences(vis, flag, gain, weight, *index, *receptors, total, count)
-    return int(clipped.sum())
+    shape = (nant, nant, vis.shape[2])
+    total, count = np.zeros((len(vis), shape[2])), np.zeros((len(vis), shape[2]))
+    _differences(vis, flag, power, total, count)
+    use = (weight > 0) & (rows.ant1 != rows.ant2)[:, None]
+    pair = rows.ant1 * nant + rows.ant2
+    sums = [[np.bincount(pair, x[:, p], nant**2) for p in range(shape[2])] for x in (total * weight * use, count * use)]
+    return np.stack(sums[0], -1).reshape(shape), np.stack(sums[1], -1).reshape(shape)
 
 
 def antenna_noise(total: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -133,7 +163,7 @@ def antenna_noise(total: np.ndarray, count: np.ndarray) -> np.ndarray:
         n = count[..., p] + count[..., p].T
         variance = (total[..., p] + total[..., p].T) / np.maximum(n, 1)
         seen = n.sum(axis=1) > 0
-        if not seen.any():
+        if not variance.any():
             continue
         s = np.where(seen, np.sqrt(variance[n > 0].mean()), 0.0)
         for step in range(100):

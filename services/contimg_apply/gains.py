@@ -115,28 +115,22 @@ def interpolate(found: Table, use: np.ndarray, grid: Grid, how: str) -> tuple[np
     """Return gains and flags (time, chan, receptor, antenna) at the times of a grid.
 
     ``nearest`` takes the solution nearest in time; ``linear`` interpolates amplitude and unwrapped phase apart
-    and holds the first and last value outside, as CASA does. Both look at solutions that are not flagged.
+    and holds the first and last value outside. Where a solution it needs is flagged, so is the result: all as
+    in CASA.
     """
     order = np.flatnonzero(use)[np.argsort(found.times_s[use], kind="stable")]
     gain, flag, times = found.gain[order], found.flag[order], found.times_s[order]
-    if len(order) == 1:
-        shape = (len(grid.times_s), *gain.shape[1:])
-        return np.broadcast_to(gain[0], shape), np.broadcast_to(flag[0], shape)
-    out = np.ones((len(grid.times_s), *gain.shape[1:]), np.complex64)
-    bad = np.ones(out.shape, bool)
-    for cell in np.ndindex(gain.shape[1:]):
-        good = ~flag[(slice(None), *cell)]
-        if good.any():
-            out[(slice(None), *cell)] = _series(times[good], gain[(good, *cell)], grid.times_s, how)
-            bad[(slice(None), *cell)] = False
-    return out, bad
-
-
-def _series(times: np.ndarray, gain: np.ndarray, wanted: np.ndarray, how: str) -> np.ndarray:
     if how == "nearest":
-        return np.asarray(gain[np.abs(wanted[:, None] - times).argmin(axis=1)])
-    phase = np.unwrap(np.angle(gain))
-    return np.asarray(np.interp(wanted, times, np.abs(gain)) * np.exp(1j * np.interp(wanted, times, phase)))
+        near = np.abs(grid.times_s[:, None] - times).argmin(axis=1)
+        return gain[near], flag[near]
+    after = np.searchsorted(times, grid.times_s)
+    low, high = np.clip(after - 1, 0, len(times) - 1), np.clip(after, 0, len(times) - 1)
+    part = (grid.times_s - times[low]) / np.where(high > low, times[high] - times[low], 1)
+    part = np.where(high > low, part, 0)[:, None, None, None]
+    first, last = gain[low], gain[high]
+    amplitude = np.abs(first) * (1 - part) + np.abs(last) * part
+    phase = np.angle(first) + part * np.angle(last * np.conj(first))
+    return (amplitude * np.exp(1j * phase)).astype(np.complex64), flag[low] | flag[high]
 
 
 def total_gains(parts: Sequence[tuple[Table, np.ndarray, str]], grid: Grid) -> np.ndarray:
@@ -167,7 +161,7 @@ def _channels(found: Table, grid: Grid) -> np.ndarray:
     off = float(np.abs(found.freqs_hz[index] - grid.freqs_hz).max())
     if off > 0.5 * width:
         raise BadInput(
-            f"bandpass channels are up to {off / 1e3:.1f} kHz away from those of the data (width {width / 1e3:.1f} kHz); "
+            f"bandpass channels are {off / 1e3:.1f} kHz off those of the data (width {width / 1e3:.1f} kHz); "
             "use a table solved with the same channels"
         )
     return np.asarray(index)

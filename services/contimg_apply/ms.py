@@ -12,7 +12,7 @@ import numpy as np
 from casacore.tables import table
 
 from contimg.errors import BadInput, ResourceExhausted
-from contimg_apply.correct import antenna_noise, clip_and_measure, correct
+from contimg_apply.correct import Rows, antenna_noise, clip, correct, noise_sums
 from contimg_apply.gains import Grid
 
 __all__ = ["BLOCK_BYTES", "Outcome", "calibrate", "copy", "grid_of"]
@@ -93,6 +93,7 @@ def calibrate(
     gain: np.ndarray,
     grid: Grid,
     clip_mad: float,
+    *,
     report: Callable[[int, int, str], None] = lambda *_: None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Outcome:
@@ -104,10 +105,12 @@ def calibrate(
         Writable measurement set.
     gain
         (time, chan, receptor, antenna) complex64 on ``grid``; 0 where there is none.
+    clip_mad
+        Limit of :func:`~contimg_apply.correct.clip`; 0: no clip.
     """
     receptors = _receptors(path)
     nant, ncorr = len(grid.antennas), len(receptors[0])
-    total, count = np.zeros((nant, nant, ncorr)), np.zeros((nant, nant, ncorr))
+    sums = np.zeros((2, nant, nant, ncorr))
     tally = np.zeros(3)  # cross-correlations, flagged, clipped
     with table(str(path), readonly=False, ack=False) as opened:
         rows = opened.nrows()
@@ -115,35 +118,39 @@ def calibrate(
         power = np.zeros((rows, ncorr), np.float32)
         for start in range(0, rows, step):
             part = slice(start, min(start + step, rows))
-            tally += _block(opened, part, gain, grid, receptors, clip_mad, power, (total, count))
+            power[part] = _block(opened, part, gain, grid, receptors, clip_mad, tally, sums)
             report(part.stop, rows, "rows calibrated")
-        noise = _put_weights(opened, power, antenna_noise(total, count))
+        noise = _put_weights(opened, power, antenna_noise(*sums))
     return Outcome(tally[1] / max(tally[0], 1), tally[2] / max(tally[0], 1), noise)
 
 
-def _block(  # noqa: PLR0913 - one pass over a block touches all of it
+def _block(
     opened: Any,
     part: slice,
     gain: np.ndarray,
     grid: Grid,
     receptors: tuple[np.ndarray, np.ndarray],
     clip_mad: float,
-    power: np.ndarray,
-    sums: tuple[np.ndarray, np.ndarray],
+    tally: np.ndarray,
+    sums: np.ndarray,
 ) -> np.ndarray:
-    def column(name: str) -> np.ndarray:
-        return np.asarray(opened.getcol(name, part.start, part.stop - part.start))
+    """Calibrate some rows; return the mean power of their gains (row, corr) over channels that are not flagged."""
+    count = part.stop - part.start
 
-    vis, flag, weight = column("DATA"), column("FLAG"), column("WEIGHT")
-    flag |= column("FLAG_ROW")[:, None, None]
+    def column(name: str) -> np.ndarray:
+        return np.asarray(opened.getcol(name, part.start, count))
+
+    vis, flag = column("DATA"), column("FLAG") | column("FLAG_ROW")[:, None, None]
     ant1, ant2 = column("ANTENNA1").astype(np.int64), column("ANTENNA2").astype(np.int64)
-    index = (ant1, ant2, np.searchsorted(grid.times_s, column("TIME")).astype(np.int64))
-    correct(vis, flag, gain, *index, *receptors, power[part])
-    clipped = clip_and_measure(vis, flag, gain, weight, index, receptors, clip_mad, *sums)
-    opened.putcol("DATA", vis, part.start, part.stop - part.start)
-    opened.putcol("FLAG", flag, part.start, part.stop - part.start)
+    rows = Rows(ant1, ant2, np.searchsorted(grid.times_s, column("TIME")).astype(np.int64), *receptors)
+    power = correct(vis, flag, gain, rows)
+    clipped = clip(vis, flag, power, clip_mad) if clip_mad > 0 else 0
+    sums += noise_sums(vis, flag, power, column("WEIGHT"), rows, len(grid.antennas))
+    opened.putcol("DATA", vis, part.start, count)
+    opened.putcol("FLAG", flag, part.start, count)
     cross = flag[ant1 != ant2]
-    return np.array([cross.size, cross.sum(), clipped])
+    tally += [cross.size, cross.sum(), clipped]
+    return np.asarray((power * ~flag).sum(axis=1) / np.maximum((~flag).sum(axis=1), 1))
 
 
 def _put_weights(opened: Any, power: np.ndarray, factors: np.ndarray) -> float | None:

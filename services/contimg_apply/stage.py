@@ -35,7 +35,7 @@ class Apply(Stage[ApplyParams]):
         gain = _gains(calibration, calsel, grid)
         name = f"{context.unit}_cal.ms"
         copy(source, context.workdir / name)
-        outcome = calibrate(context.workdir / name, gain, grid, context.params.clip_mad, context.report)
+        outcome = calibrate(context.workdir / name, gain, grid, context.params.clip_mad, report=context.report)
         draft = ProductDraft(type="calibrated_ms", id=name, path=name, names=_names(raw, context.date, name))
         info = raw.manifest.info | _summary(calsel, calibration)
         return StageResult(products=(draft,), figures=_figures(outcome, outside, context.params), info=info)
@@ -51,13 +51,13 @@ def _names(raw: Run, date: str, name: str) -> tuple[str, ...]:
 def _calsel(run: Run) -> dict[str, Any]:
     path = run.product("calibration_table", "calsel")
     try:
-        record = json.loads(path.read_text())
-        entries = [{key: entry[key] for key in ("path", "interp", "valid_mjd", "fields")} for entry in record["tables"]]
+        record: dict[str, Any] = json.loads(path.read_text())
+        complete = all(key in entry for entry in record["tables"] for key in ("path", "interp", "valid_mjd", "fields"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"calibration record {path} cannot be read ({error}); run stage solve again") from error
-    if not entries:
-        raise BadInput(f"calibration record {path} names no table; run stage solve again")
-    return record | {"tables": [old | new for old, new in zip(record["tables"], entries, strict=True)]}
+    if not record["tables"] or not complete:
+        raise BadInput(f"calibration record {path}: 'tables' is empty or an entry incomplete; run stage solve again")
+    return record
 
 
 def _gains(run: Run, calsel: dict[str, Any], grid: Grid) -> Any:

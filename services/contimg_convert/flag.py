@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,9 +76,8 @@ def flag_dead(data: Visibilities, measured: Power, below: float) -> NDArray[np.b
     ndarray
         Whether each antenna is alive in some correlation, shape (antennas,).
     """
-    with np.errstate(invalid="ignore"):
-        typical = np.nanmedian(np.where(measured.amplitude > 0, measured.amplitude, np.nan), axis=0)
-        alive = measured.amplitude > below * typical
+    typical = _median(np.where(measured.amplitude > 0, measured.amplitude, np.nan), 0)
+    alive = measured.amplitude > below * typical
     for corr in range(alive.shape[1]):
         if not alive[:, corr].all():
             dead = ~(alive[data.antenna1, corr] & alive[data.antenna2, corr])
@@ -106,18 +107,25 @@ def flag_array(data: Visibilities, measured: Power, sigma: float, block: int) ->
     """
     spectrum = measured.spectrum
     with np.errstate(invalid="ignore", divide="ignore"):
-        base = np.nanmedian(spectrum, axis=0)
+        base = _median(spectrum, 0)
         ratio = spectrum / base
-        ratio /= np.nanmedian(ratio, axis=1, keepdims=True)
-        scatter = 1.4826 * np.nanmedian(np.abs(ratio - 1), axis=(0, 1))
+        ratio /= _median(ratio, 1)[:, None]
+        scatter = 1.4826 * _median(np.abs(ratio - 1), (0, 1))
         bad = np.abs(ratio - 1) > np.maximum(sigma * scatter, 0.05)
         flat = base / _subband_shape(base, block)
-        smooth = median_filter(np.nan_to_num(flat, nan=float(np.nanmedian(flat))), size=(9, 1), mode="nearest")
+        smooth = median_filter(np.where(np.isfinite(flat), flat, _median(flat, 0)), size=(9, 1), mode="nearest")
         bad |= (flat > 1.3 * smooth) | (bad.mean(0) > 0.3)
-    for time, (first, last) in enumerate(zip(_time_edges(data)[:-1], _time_edges(data)[1:], strict=True)):
+    for time, (first, last) in enumerate(pairwise(_time_edges(data))):
         if bad[time].any():
             data.flag[first:last] |= bad[time]
     return float(bad.mean())
+
+
+def _median(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the median without the NaN; NaN where there is nothing else, without a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(values, axis=axis))
 
 
 def _subband_shape(base: NDArray[np.float64], block: int) -> NDArray[np.float64]:
@@ -126,7 +134,7 @@ def _subband_shape(base: NDArray[np.float64], block: int) -> NDArray[np.float64]
     if not block or channels % block or channels // block < 4:
         return np.ones(base.shape)
     folded = base.reshape(channels // block, block, corrs)
-    shape = np.nanmedian(folded / np.nanmedian(folded, axis=1, keepdims=True), axis=0)
+    shape = _median(folded / _median(folded, 1)[:, None], 0)
     return np.tile(np.where(np.isfinite(shape) & (shape > 0), shape, 1.0), (channels // block, 1))
 
 
@@ -157,7 +165,7 @@ def flag_aoflagger(data: Visibilities) -> None:
     strategy = flagger.load_strategy_file(flagger.find_strategy_file(aoflagger.TelescopeId.Generic))
     rows, starts = _baselines(data)
     channels, corrs = data.vis.shape[1:]
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in pairwise(starts):
         mine = rows[first:last]
         image = flagger.make_image_set(len(mine), channels, 2 * corrs)
         for corr in range(corrs):

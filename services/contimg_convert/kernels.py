@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -28,14 +30,27 @@ def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> 
     threads = max(1, min(len(os.sched_getaffinity(0)), len(edges) - 1))
     cuts = [int(edges[k * (len(edges) - 1) // threads]) for k in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work, lo, hi) for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]:
+        for future in [pool.submit(work, lo, hi) for lo, hi in pairwise(cuts)]:
             future.result()
 
 
-@nb.njit(cache=True, nogil=True)
-def place(  # type: ignore[no-untyped-def]  # noqa: ANN201, C901, PLR0913, PLR0917 - numba kernel: arrays only
-    vis, flags, samples, row, turned, shift, first_hz, step_hz, out, out_flag, weight, live, first, last
-):
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def place(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
+    vis: Any,
+    flags: Any,
+    samples: Any,
+    row: Any,
+    turned: Any,
+    shift: Any,
+    first_hz: float,
+    step_hz: float,
+    out: Any,
+    out_flag: Any,
+    weight: Any,
+    live: Any,
+    first: int,
+    last: int,
+) -> None:
     """Copy one subband into its place: rows sorted, channels ascending, conjugated, phased, blanks flagged.
 
     ``out = conj(vis · exp(-2πi ν/c shift))``, conjugated once more for turned baselines; ``shift`` is w of the new
@@ -63,10 +78,19 @@ def place(  # type: ignore[no-untyped-def]  # noqa: ANN201, C901, PLR0913, PLR09
             re, im = re * step_re - im * step_im, re * step_im + im * step_re
 
 
-@nb.njit(cache=True, nogil=True)
-def power(  # type: ignore[no-untyped-def]  # noqa: ANN201, PLR0913, PLR0917 - numba kernel: arrays only
-    vis, flag, time_index, cross, total, count, row_total, row_count, first, last
-):
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def power(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
+    vis: Any,
+    flag: Any,
+    time_index: Any,
+    cross: Any,
+    total: Any,
+    count: Any,
+    row_total: Any,
+    row_count: Any,
+    first: int,
+    last: int,
+) -> None:
     """Sum the power of unflagged cross-correlations per (time, channel, correlation) and the amplitude per row."""
     for r in range(first, last):
         if not cross[r]:
@@ -83,10 +107,17 @@ def power(  # type: ignore[no-untyped-def]  # noqa: ANN201, PLR0913, PLR0917 - n
                     row_count[r, p] += 1
 
 
-@nb.njit(cache=True, nogil=True)
-def clip(  # type: ignore[no-untyped-def]  # noqa: ANN201, C901, PLR0913, PLR0917 - numba kernel: arrays only
-    vis, flag, rows, starts, block, sigma, first, last
-):
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def clip(  # noqa: C901 - numba kernel: plain arrays
+    vis: Any,
+    flag: Any,
+    rows: Any,
+    starts: Any,
+    block: int,
+    sigma: float,
+    first: int,
+    last: int,
+) -> None:
     """Flag amplitudes above median + sigma · 1.4826 MAD of their baseline, correlation and block of channels."""
     channels = vis.shape[1]
     for b in range(first, last):

@@ -196,6 +196,11 @@ def _observation(path: Path, data: Visibilities) -> None:
         "FLAG_ROW": [False],
     }
     _put(path, "OBSERVATION", 1, columns)
+    place = np.array([axis.to_value("m") for axis in telescope(data.telescope).location.geocentric])
+    with ct.table(str(path / "OBSERVATION"), readonly=False, ack=False) as table:
+        # pyuvdata's own column; without it, it looks the site up in the network
+        table.addcols(ct.makearrcoldesc("TELESCOPE_LOCATION", 0.0, shape=[3], valuetype="double"))
+        table.putcol("TELESCOPE_LOCATION", place[None])
 
 
 def _feed(path: Path, data: Visibilities) -> None:

@@ -53,12 +53,13 @@ def read_scan(path: Path, start_jd: float, end_jd: float, source: str, scan: int
         uv = UVData()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # old files lack keywords; what matters is checked below
-            select = {"time_range": [start_jd + offset, end_jd + offset]}
+            select: dict[str, Any] = {"time_range": [start_jd + offset, end_jd + offset]}
             if source:
-                select |= {"catalog_names": [source]}
+                select["catalog_names"] = [source]
             uv.read(str(path), file_type="uvfits", background_lsts=False, **select, **_LOOSE)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise BadInput(f"{path}, scan {scan} of {source!r}, cannot be read by pyuvdata ({error}); copy it again") from error
+        what = f"{path}, scan {scan} of {source!r}, cannot be read by pyuvdata ({error})"
+        raise BadInput(f"{what}; copy it again") from error
     # to 10 ms, as good as the float32 day fractions of the format
     uv.time_array = np.round((uv.time_array - offset) * DAY_S * 100) / (DAY_S * 100)
     frame = str(uv.extra_keywords.get("SPECSYS", "TOPO")).strip().upper()
@@ -86,7 +87,7 @@ def read_drift(paths: Sequence[Path]) -> Visibilities:
     whole: Any = None
     for path in paths:
         part = _read_uvh5(path)
-        whole = part if whole is None else whole.__add__(part, axis="freq", **_LOOSE)
+        whole = part if whole is None else whole.fast_concat(part, "freq", **_LOOSE)
     times = np.unique(whole.time_array)
     dec = float(np.ravel(whole.phase_center_app_dec)[0])
     ra_icrs, dec_icrs = drift.phase_centre(times, dec, telescope_named(whole.telescope.name))
@@ -154,7 +155,8 @@ def from_uvdata(uv: Any, *, scan: int = 1, frequency_frame: str = "TOPO") -> Vis
     order = np.lexsort((two, one, uv.time_array))
     types = [CORR_TYPES.get(int(p), 0) for p in uv.polarization_array]
     if 0 in types:
-        raise BadInput(f"{uv.filename}: polarizations {uv.polarization_array} are not RR…LL or XX…YY; convert them first")
+        what = f"polarizations {uv.polarization_array} are not among RR…LL or XX…YY"
+        raise BadInput(f"{uv.filename}: {what}; convert them first")
     channels = np.argsort(uv.freq_array)
     freq, width = _grid(uv, channels)
     pol = np.argsort(types)
@@ -199,7 +201,7 @@ def _conjugate(vis: NDArray[Any], flag: NDArray[Any], rows: NDArray[np.bool_], t
 
 def _weight(samples: NDArray[np.float32], flag: NDArray[np.bool_]) -> NDArray[np.float32]:
     live = ~flag
-    return ((samples * live).sum(1) / np.maximum(live.sum(1), 1)).astype(np.float32)
+    return np.asarray((samples * live).sum(1) / np.maximum(live.sum(1), 1), np.float32)
 
 
 def _grid(uv: Any, channels: NDArray[np.intp]) -> tuple[NDArray[np.float64], float]:
@@ -208,7 +210,8 @@ def _grid(uv: Any, channels: NDArray[np.intp]) -> tuple[NDArray[np.float64], flo
     if len(freq) > 1:
         steps = np.diff(freq)
         if np.ptp(steps) > 0.01 * width:
-            raise BadInput(f"{uv.filename}: channels are {steps.min():.0f} to {steps.max():.0f} Hz apart, not equally far")
+            what = f"channels are {steps.min():.0f} to {steps.max():.0f} Hz apart"
+            raise BadInput(f"{uv.filename}: {what}, not equally far; select one contiguous band")
     return freq, width
 
 
@@ -226,12 +229,12 @@ def _antennas(uv: Any) -> tuple[Antennas, NDArray[np.int64]]:
     index[numbers] = np.arange(len(numbers))
     centre = np.array([axis.to_value(u.m) for axis in telescope.location.geocentric])
     dishes = telescope.antenna_diameters
-    diameter = np.full(len(telescope.antenna_numbers), telescope_named(telescope.name).dish_m) if dishes is None else dishes
+    if dishes is None:
+        dishes = np.full(len(telescope.antenna_numbers), telescope_named(telescope.name).dish_m)
     positions = np.asarray(telescope.antenna_positions)[used] + centre
-    return Antennas(tuple(names), tuple(stations), positions, np.asarray(diameter, float)[used]), index
+    return Antennas(tuple(names), tuple(stations), positions, np.asarray(dishes, float)[used]), index
 
 
 def _icrs(entry: dict[str, Any]) -> tuple[float, float]:
-    frame = entry["cat_frame"]
-    place = SkyCoord(entry["cat_lon"] * u.rad, entry["cat_lat"] * u.rad, frame="icrs" if frame == "icrs" else frame).icrs
+    place = SkyCoord(entry["cat_lon"] * u.rad, entry["cat_lat"] * u.rad, frame=entry["cat_frame"]).icrs
     return float(place.ra.rad), float(place.dec.rad)

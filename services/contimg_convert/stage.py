@@ -131,7 +131,7 @@ def _flagged(data: Visibilities, alive: np.ndarray) -> float:
     """Return the flagged fraction of the cross-correlations of live antennas."""
     rows = data.cross & alive[data.antenna1] & alive[data.antenna2]
     flagged = sum(int(np.count_nonzero(data.flag[r])) for r in np.array_split(np.nonzero(rows)[0], 64) if len(r))
-    return flagged / max(1, int(rows.sum()) * data.flag.shape[1] * data.flag.shape[2])
+    return float(flagged / max(1, int(rows.sum()) * data.flag.shape[1] * data.flag.shape[2]))
 
 
 def _figures(params: ConvertParams, data: Visibilities, alive: np.ndarray) -> tuple[Figure, ...]:

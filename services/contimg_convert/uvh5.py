@@ -107,14 +107,15 @@ def _grid(heads: list[Header], expected: int) -> tuple[list[int], NDArray[np.flo
     ascending = len(low) > 1 and low[max(low)] > low[min(low)]
     slots = [head.subband if ascending else expected - 1 - head.subband for head in heads]
     if min(slots) < 0 or max(slots) >= expected:
-        raise BadInput(f"{first.path.parent}: a subband number lies outside the {expected} of a full set; mend the names")
+        text = f"{first.path.parent}: a subband number of {first.time_jd[0]} lies outside the {expected} of a full set"
+        raise BadInput(f"{text}; mend the names")
     freq = low[first.subband] + step * (np.arange(expected * channels) - slots[0] * channels)
     for head, slot in zip(heads, slots, strict=True):
         wanted = freq[slot * channels : (slot + 1) * channels]
         if len(head.freq_hz) != channels or np.abs(np.sort(head.freq_hz) - wanted).max() > 0.01 * step:
             text = f"{head.path}: freq_array starts at {head.freq_hz.min():.0f} Hz with {len(head.freq_hz)} channels"
             raise BadInput(f"{text}, its place in the band is {wanted[0]:.0f} Hz with {channels}; remove that file")
-    return slots, freq
+    return slots, np.asarray(freq, np.float64)
 
 
 def _rows(head: Header, used: NDArray[np.bool_]) -> _Rows:
@@ -148,9 +149,7 @@ def _uvw_error(head: Header, used: NDArray[np.bool_], freq_hz: float) -> float:
     return float(max(w.max(), uv.max())) * freq_hz / LIGHT
 
 
-def _fill(
-    data: Visibilities, heads: list[Header], slots: list[int], reference: _Rows, used: NDArray[np.bool_]
-) -> None:
+def _fill(data: Visibilities, heads: list[Header], slots: list[int], reference: _Rows, used: NDArray[np.bool_]) -> None:
     """Read the files one after another into their places."""
     channels = len(heads[0].freq_hz)
     live = np.zeros(data.weight.shape, np.int64)
@@ -178,16 +177,17 @@ def _matching(head: Header, first: Header, reference: _Rows, used: NDArray[np.bo
     BadInput
         If it does not.
     """
-    for name in ("number1", "number2", "numbers", "names", "polarizations"):
-        if not np.array_equal(getattr(head, name), getattr(first, name)) and name not in {"number1", "number2"}:
-            raise BadInput(f"{head.path}: {name} of the antennas differ from those of {first.path}; remove that file")
+    for name in ("numbers", "names", "polarizations"):
+        if not np.array_equal(getattr(head, name), getattr(first, name)):
+            raise BadInput(f"{head.path}: {name} in the header differ from those of {first.path}; remove that file")
     if len(head.time_jd) != len(first.time_jd):
         raise BadInput(f"{head.path} has {len(head.time_jd)} rows, {first.path} {len(first.time_jd)}; remove that file")
     rows = _rows(head, used)
     half = float(first.interval_s[0]) / 2 / 86400.0
     same = np.array_equal(rows.one, reference.one) and np.array_equal(rows.two, reference.two)
     if not same or np.abs(rows.time - reference.time).max() > half:
-        raise BadInput(f"{head.path}: ant_1_array, ant_2_array or time_array differ from {first.path}; remove that file")
+        text = f"{head.path}: ant_1_array, ant_2_array or time_array differ from {first.path}"
+        raise BadInput(f"{text}; remove that file")
     return rows
 
 
@@ -215,16 +215,17 @@ def _place(
     kernels.in_threads(work, edges)
 
 
-def _load(head: Header, corrs: int) -> tuple[NDArray[np.complex64], NDArray[np.int8], NDArray[np.float32]]:
+def _load(head: Header, corrs: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Read visibilities, flags and samples of one file, each of shape (rows, channels, correlations)."""
     shape = (len(head.time_jd), len(head.freq_hz), corrs)
     try:
         with h5py.File(head.path, "r") as file:
             group = file["Data"]
             vis = _dataset(head.path, group["visdata"], shape, np.complex64)
-            flags, samples = np.zeros(shape, np.int8), np.ones(shape, np.float32)
+            flags: NDArray[Any] = np.zeros(shape, np.int8)
             if "flags" in group:
                 flags = _dataset(head.path, group["flags"], shape, np.int8)
+            samples: NDArray[Any] = np.ones(shape, np.float32)
             if "nsamples" in group:
                 samples = _dataset(head.path, group["nsamples"], shape, np.float32)
     except KeyError as error:

@@ -77,7 +77,7 @@ class Visibilities:
     @property
     def cross(self) -> NDArray[np.bool_]:
         """Rows that are cross-correlations."""
-        return self.antenna1 != self.antenna2
+        return np.asarray(self.antenna1 != self.antenna2)
 
     @property
     def start_jd(self) -> float:

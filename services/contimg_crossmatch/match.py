@@ -16,6 +16,10 @@ __all__ = ["Matches", "Photometry", "forced_photometry", "inside", "match"]
 Array = NDArray[np.float64]
 
 
+APERTURE_BEAMS = 0.5
+"""Radius of forced photometry in beams; a larger one gathers more noise than signal."""
+
+
 @dataclass(frozen=True)
 class Matches:
     """For every source the nearest catalog entry within the radius, (n,)."""
@@ -69,7 +73,8 @@ def forced_photometry(sky: Sky, x: Array, y: Array) -> Photometry:
     The error is that of this estimate in noise of the measured correlation.
     """
     cxx, cyy, cxy = sky.form()
-    reach = int(np.ceil(sky.beam_pixels))
+    radius = max(1.5, APERTURE_BEAMS * sky.beam_pixels)
+    reach = int(np.ceil(radius)) + 1
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     flux, error = np.full(x.size, np.nan), np.full(x.size, np.nan)
     rms = sky.rms_at(x, y)
@@ -80,7 +85,7 @@ def forced_photometry(sky: Sky, x: Array, y: Array) -> Photometry:
         cut = image[py : py + 2 * reach + 1, px : px + 2 * reach + 1].astype(np.float64)
         ox, oy = dx - (x[i] - px), dy - (y[i] - py)
         shape = np.exp(-0.5 * (cxx * ox**2 + cyy * oy**2 + cxy * ox * oy))
-        shape = np.where(np.isfinite(cut) & (np.hypot(ox, oy) <= reach), shape, 0.0)
+        shape = np.where(np.isfinite(cut) & (np.hypot(ox, oy) <= radius), shape, 0.0)
         norm = float((shape**2).sum())
         if norm == 0.0:
             continue

@@ -23,8 +23,7 @@ class CrossmatchParams(StageParams):
     background_beams: Annotated[float, Field(ge=5, le=500)] = 25.0
     """Width of the cells in which the local noise is measured, in beams."""
     resolved_sigma: Annotated[float, Field(gt=0, le=20)] = 3.0
-    """A source is resolved when its area exceeds the beam by this multiple of its error; else its flux is the
-    peak of a fit with the shape of the beam."""
+    """A source is resolved when its area exceeds the beam by this multiple of the error; else its flux is its peak."""
     radius_arcsec: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Largest separation of a match."""
     spectral_index: Annotated[float, Field(ge=-5, le=5)] = -0.7

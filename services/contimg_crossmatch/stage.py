@@ -66,7 +66,8 @@ class CrossmatchStage(Stage[CrossmatchParams]):
         compared = _compare(sky, sources, join(read), params) if read else None
         figures = [judge("crossmatch.sources", float(len(sources))), *(compared.figures if compared else [])]
         stem = f"catalog_{run.manifest.info.get('mosaic') or run.manifest.products[0].id}"
-        _write(context, stem, sky, sources, compared, _cards(run, figures, list(catalogs)))
+        recipe = str(context.options.get("task", f"crossmatch/{SPEC.recipe_version}"))
+        _write(context, stem, sky, sources, compared, _cards(run, figures, list(catalogs), recipe))
         info = {"catalog": stem, "note": "" if compared else NO_CATALOG, "catalogs": list(catalogs)}
         files = {"": f"{stem}.fits", "ecsv": f"{stem}.ecsv"}
         drafts = tuple(ProductDraft("catalog", stem, f, (f"{context.date}/{f}",), r) for r, f in files.items())
@@ -148,13 +149,13 @@ def _median(values: NDArray[np.float64]) -> float | None:
     return float(np.median(values)) if values.size else None
 
 
-def _cards(run: Run, figures: list[Figure], catalogs: list[str]) -> dict[str, Any]:
+def _cards(run: Run, figures: list[Figure], catalogs: list[str], recipe: str) -> dict[str, Any]:
     with fits.open(run.product("mosaic")) as hdus:
         header = hdus[0].header
         cards = {key: header[key] for key in (*CARRIED, *CARRIED_TOO) if key in header}
     verdict = worst([run.manifest.verdict, *(figure.verdict for figure in figures)])
     version = ", ".join(name.removeprefix("catalog:") for name in catalogs) or "none"
-    own = {"PIPEVER": f"contimg {__version__}", "RECIPE": f"crossmatch/{SPEC.recipe_version}"}
+    own = {"PIPEVER": __version__, "RECIPE": recipe}
     return cards | own | {"QAVERD": verdict.value, "CATVER": version[:60]}
 
 

@@ -60,7 +60,7 @@ def source_table(sky: Sky, sources: list[Source], catalog: Catalog | None, match
     _add(table, "dec_err", column["y_err"] * sky.cell_arcsec, arcsec, "standard error of dec, noise only")
     _add(table, "peak", column["peak"], beam, "peak of the fitted Gaussian")
     _add(table, "peak_err", column["peak_err"], beam, "standard error of the peak")
-    _add(table, "flux", column["flux"], jy, "flux density: integral if resolved, else fit with the beam's shape")
+    _add(table, "flux", column["flux"], jy, "flux density: integral of the Gaussian if resolved, else its peak")
     _add(table, "flux_err", column["flux_err"], jy, "standard error of the flux density, noise only")
     _add(table, "rms", column["rms"], jy, "local noise (per beam)")
     _add(table, "major", column["major"], arcsec, "fitted major axis (FWHM), not deconvolved")

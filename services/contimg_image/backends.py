@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contimg_image import tclean, wsclean
-from contimg_image.beams import fit_beam
 from contimg_image.clean import Clark, Minor, Multiscale
 from contimg_image.deconvolve import Cleaned, Limits, deconvolve
 from contimg_image.gridder import Gridder
@@ -32,6 +31,6 @@ def _ducc(job: Job) -> Cleaned:
     def minor(psf: NDArray[np.float32]) -> Minor:
         if params.deconvolver == "clark":
             return Clark(psf, params.gain)
-        return Multiscale(psf, params.gain, job.scales_px(fit_beam(psf, job.cell_rad)))
+        return Multiscale(psf, params.gain, job.scales_px)
 
     return deconvolve(gridder, job.vis.data, minor, limits, job.report)

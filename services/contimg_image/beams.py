@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import ducc0
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 from scipy.optimize import least_squares
 
-from contimg.errors import DataQuality
+from contimg.errors import BadConfig, DataQuality
 from contimg_image.gridder import threads
 
-__all__ = ["Beam", "fit_beam", "gaussian", "restore"]
+__all__ = ["Beam", "fit_beam", "gaussian", "restore", "sidelobe"]
 
 _ARCSEC = np.pi / 180 / 3600
 _LOBE = 0.35
@@ -62,8 +63,10 @@ def fit_beam(psf: NDArray[np.float32], cell_rad: float) -> Beam:
 
     Raises
     ------
+    BadConfig
+        If the main lobe is too narrow for these pixels, or does not end inside the image.
     DataQuality
-        If the main lobe is narrower than a pixel or does not end inside the image.
+        If it is a ridge.
     """
     y, x = _lobe(psf)
     values = psf[y + psf.shape[0] // 2, x + psf.shape[1] // 2]
@@ -82,31 +85,28 @@ def fit_beam(psf: NDArray[np.float32], cell_rad: float) -> Beam:
     return Beam(float(width[0]), float(width[1]), pa)
 
 
+def sidelobe(psf: NDArray[np.float32]) -> float:
+    """Return the highest absolute value of a PSF beyond twice the reach of its main lobe."""
+    y, x = _lobe(psf)
+    offset = np.arange(psf.shape[0]) - psf.shape[0] // 2
+    far = offset[:, None] ** 2 + offset**2 > 4 * (x**2 + y**2).max()
+    return float(np.abs(psf[far]).max(initial=0.0))
+
+
 def _lobe(psf: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Offsets (y, x) of the pixels of the main lobe: above the level and connected with the centre."""
     centre = psf.shape[0] // 2
-    half = 8
-    while True:
-        half = min(half, centre - 1)
-        part = psf[centre - half : centre + half + 1, centre - half : centre + half + 1] > _LOBE
-        lobe = np.zeros_like(part)
-        lobe[half, half] = True
-        while True:
-            grown = lobe.copy()
-            grown[1:] |= lobe[:-1]
-            grown[:-1] |= lobe[1:]
-            grown[:, 1:] |= lobe[:, :-1]
-            grown[:, :-1] |= lobe[:, 1:]
-            grown &= part
-            if (grown == lobe).all():
-                break
-            lobe = grown
-        inside = not (lobe[0].any() or lobe[-1].any() or lobe[:, 0].any() or lobe[:, -1].any())
-        if inside or half == centre - 1:
+    half, inside = 8, False
+    while not inside and half < centre:
+        half = min(2 * half, centre - 1)
+        here = slice(centre - half, centre + half + 1)
+        pieces, _ = label(psf[here, here] > _LOBE)
+        lobe = pieces == pieces[half, half]
+        inside = not (lobe[[0, -1]].any() or lobe[:, [0, -1]].any())
+        if half == centre - 1:
             break
-        half *= 2
     if not inside or lobe.sum() < 5:
-        raise DataQuality(
+        raise BadConfig(
             f"the main lobe of the PSF covers {int(lobe.sum())} of {psf.shape[0]} x {psf.shape[0]} pixels, so that no "
             "beam can be fitted; choose another cell_arcsec or size"
         )

@@ -20,6 +20,10 @@ _CANDIDATES = 60_000
 """Most pixels that one minor cycle works on: the loop over them stays in the processor's cache."""
 _DEPTH = 0.7
 """Within one scale CLEAN goes down to this part of the peak before the scales are compared again."""
+_ROUNDING = 1e-5
+"""Part of the highest component below which a pixel is rounding error of the Fourier transforms."""
+_BLIND = 0.02
+"""A scale of which the array sees less than this is left out: its components would be anything."""
 
 
 class Minor(Protocol):
@@ -27,6 +31,9 @@ class Minor(Protocol):
 
     def peak(self, residual: Image, mask: Mask) -> float:
         """Return the highest value that :meth:`run` would look at [Jy/beam]."""
+
+    def significant(self, residual: Image, level: float) -> Mask:
+        """Return where a component may start: above this level [Jy/beam]."""
 
     def run(self, residual: Image, mask: Mask, limit: float, budget: int, model: Image) -> int:
         """Add components to ``model`` until the peak is below ``limit`` or ``budget`` is used; return their number."""
@@ -41,8 +48,9 @@ def _clark(value, ys, xs, psf, gain, budget, limit, component):  # type: ignore[
     for i in range(value.size):
         if abs(value[i]) > abs(value[best]):
             best = i
+    runaway = 2 * abs(value[best])
     for done in range(budget):
-        if abs(value[best]) <= limit:
+        if abs(value[best]) <= limit or abs(value[best]) > runaway:
             return done
         flux = gain * value[best]
         component[best] += flux
@@ -97,6 +105,11 @@ class Clark:
         """Return the largest absolute value inside the mask."""
         return float(np.abs(residual[mask]).max(initial=0.0))
 
+    @staticmethod
+    def significant(residual: Image, level: float) -> Mask:
+        """See :class:`Minor`."""
+        return np.asarray(np.abs(residual) > level)
+
     def run(self, residual: Image, mask: Mask, limit: float, budget: int, model: Image) -> int:
         """See :class:`Minor`."""
         found, done = _components(residual, mask, self._psf, self._gain, limit, budget)
@@ -123,13 +136,19 @@ class Multiscale:
     def __init__(self, psf: Image, gain: float, scales_px: tuple[float, ...]) -> None:
         self._gain = gain
         self._shape = psf.shape
-        self._psf = _fourier(np.fft.ifftshift(psf))
-        self._kernels = [_fourier(np.fft.ifftshift(_kernel(psf.shape[0], d))).real for d in scales_px]
+        # Cut off at the image's edge a PSF is no longer a sum of waves with positive weights, and CLEAN of large
+        # scales would run away; without the negative ones it is again.
+        self._psf = np.maximum(_fourier(np.fft.ifftshift(psf)).real, 0)
+        self._kernels: list[NDArray[np.float32]] = []
         self._norms: list[float] = []
         self._clarks: list[Clark] = []
-        for kernel in self._kernels:
-            cross = np.fft.fftshift(self._back(self._psf * kernel**2))
+        for diameter in scales_px:
+            kernel = _fourier(np.fft.ifftshift(_kernel(psf.shape[0], diameter))).real
+            cross = np.fft.fftshift(self._back((self._psf * kernel**2).astype(np.complex64)))
             peak = float(cross[self._shape[0] // 2, self._shape[1] // 2])
+            if peak < _BLIND:
+                continue
+            self._kernels.append(kernel)
             self._norms.append(peak**0.5)
             self._clarks.append(Clark(cross / np.float32(peak), gain))
 
@@ -138,9 +157,17 @@ class Multiscale:
         fourier = _fourier(residual)
         return max(Clark.peak(self._view(fourier, k), mask) for k in range(len(self._norms)))
 
+    def significant(self, residual: Image, level: float) -> Mask:
+        """Return where any scale is above the level."""
+        fourier = _fourier(residual)
+        found = np.zeros(residual.shape, bool)
+        for k in range(len(self._norms)):
+            found |= Clark.significant(self._view(fourier, k), level)
+        return found
+
     def run(self, residual: Image, mask: Mask, limit: float, budget: int, model: Image) -> int:
         """See :class:`Minor`."""
-        fourier, added = _fourier(residual), np.zeros_like(self._psf)
+        fourier, added = _fourier(residual), np.zeros(self._psf.shape, np.complex64)
         done = 0
         while done < budget:
             views = [self._view(fourier, k) for k in range(len(self._norms))]
@@ -156,7 +183,9 @@ class Multiscale:
             piece = _fourier(found / np.float32(self._norms[k])) * self._kernels[k]
             added += piece
             fourier -= piece * self._psf
-        model += self._back(added)
+        found = self._back(added)
+        found[np.abs(found) < _ROUNDING * np.abs(found).max()] = 0
+        model += found
         return done
 
     def _view(self, fourier: NDArray[np.complex64], k: int) -> Image:

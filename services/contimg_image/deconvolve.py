@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg_image.beams import sidelobe
 from contimg_image.clean import Minor, dilate
 from contimg_image.gridder import Gridder
 
@@ -20,8 +21,17 @@ _EDGE = 0.02
 """Part of the image along each side that is never cleaned: the gridder's taper and half a PSF end there."""
 _GROWTH = 1.5
 """A residual peak that grows by more than this over one major cycle diverges."""
-_CLOSE = 1.05
-"""A peak within 5 % of its limit is not worth another pass through the visibilities."""
+_CLOSE = 2.5
+"""After minor cycles that aimed at the threshold, a peak below this many thresholds and below the level of the mask is
+not worth another pass: it is left by the PSF's change across the field, which the minor cycles do not know."""
+
+
+_HIGHEST_SIDELOBE = 0.6
+"""A PSF with higher sidelobes does not keep other sources from being found."""
+
+
+_HIGHEST_LIMIT = 0.7
+"""Minor cycles reach at least this part of the peak, whatever lies outside the mask."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,9 @@ def deconvolve(
 ) -> Cleaned:
     """CLEAN with exact residuals after each major cycle.
 
-    First everywhere down to ``auto_mask_sigma`` times the rms (by MAD, measured anew each time), then down to
-    ``threshold_sigma`` times the rms where there are components already.
+    Components are searched where the residual is above ``auto_mask_sigma`` times its rms (by MAD, measured anew each
+    time) and above what sidelobes of its highest peak can be, and around components found before; there CLEAN goes down
+    to ``threshold_sigma`` times the rms.
 
     Parameters
     ----------
@@ -88,37 +99,36 @@ def deconvolve(
         Visibilities, shape (R, C) [Jy].
     minor
         Makes the minor cycle from the PSF.
+    limits
+        Where to stop.
     report
         Told after each major cycle.
     """
     psf = gridder.psf()
-    steps = minor(psf)
+    steps, lobes = minor(psf), min(sidelobe(psf), _HIGHEST_SIDELOBE)
     residual = gridder.dirty(data)
     model = np.zeros_like(residual)
     inside = inner_mask(gridder.size)
-    mask, deep = inside, limits.auto_mask_sigma == 0
-    iterations, majors, ended = 0, 0, "threshold"
+    iterations, majors, last, aimed = 0, 0, np.inf, False
     while True:
         sigma = mad_rms(residual[inside])
-        goal = max(limits.threshold_jy, sigma * (limits.threshold_sigma if deep else limits.auto_mask_sigma))
+        goal = max(limits.threshold_jy, limits.threshold_sigma * sigma)
+        found = max(goal, limits.auto_mask_sigma * sigma)
+        highest = float(np.abs(residual[inside]).max())
+        level = max(found, lobes * highest) if limits.auto_mask_sigma > 0 else goal
+        mask = (steps.significant(residual, level) | dilate(model != 0, 1)) & inside
         peak = steps.peak(residual, mask)
-        if peak <= goal * _CLOSE and not deep:
-            mask, deep = inside & dilate(model != 0, 1), True
-            continue
-        ended = _ended(peak <= goal * _CLOSE, iterations, majors, limits)
+        reached = peak <= (min(level, _CLOSE * goal) if aimed else goal)
+        ended = "diverged" if highest > _GROWTH * last else _ended(reached, iterations, majors, limits)
         if ended:
-            break
-        limit = max(goal, (1 - limits.major_gain) * peak)
+            return Cleaned(model, residual, psf, iterations, majors, ended)
+        outside = float(np.abs(residual[inside & ~mask]).max(initial=0.0))
+        hidden = min(lobes * outside, _HIGHEST_LIMIT * peak) if outside > found else 0.0
+        limit = max(goal, (1 - limits.major_gain) * peak, hidden)
         iterations += steps.run(residual, mask, limit, limits.max_iterations - iterations, model)
-        majors += 1
-        fresh = gridder.dirty(data - gridder.predict(model))
+        majors, last, aimed = majors + 1, highest, limit == goal
+        residual = gridder.dirty(data - gridder.predict(model))
         report(majors, limits.max_majors, f"major cycle: peak {peak:.4g} Jy/beam, {iterations} components")
-        grown = steps.peak(fresh, mask) > _GROWTH * peak
-        residual = fresh
-        if grown:
-            ended = "diverged"
-            break
-    return Cleaned(model, residual, psf, iterations, majors, ended)
 
 
 def _ended(reached: bool, iterations: int, majors: int, limits: Limits) -> str:

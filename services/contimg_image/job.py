@@ -32,6 +32,8 @@ class Job:
     vis: Visibilities
     weight: NDArray[np.float32]
     """Imaging weights, shape (R, C)."""
+    fitted: Beam
+    """Fit to the main lobe of the PSF."""
     params: ImageParams
     scratch: Path
     """Existing directory for files that nobody needs afterwards."""
@@ -42,8 +44,9 @@ class Job:
         """Side of a pixel [rad]."""
         return self.params.cell_arcsec * _ARCSEC
 
-    def scales_px(self, beam: Beam) -> tuple[float, ...]:
-        """Return the diameters of the multi-scale components [pixels]; none above a fifth of the image."""
-        given = self.params.scales_arcsec or tuple(k * beam.major_arcsec for k in _AUTOMATIC_SCALES)
+    @property
+    def scales_px(self) -> tuple[float, ...]:
+        """Diameters of the multi-scale components [pixels]; none above a fifth of the image."""
+        given = self.params.scales_arcsec or tuple(k * self.fitted.major_arcsec for k in _AUTOMATIC_SCALES)
         pixels = sorted({each / self.params.cell_arcsec for each in given})
         return tuple(each for each in pixels if each <= 0.2 * self.params.size) or (0.0,)

@@ -35,9 +35,9 @@ class ImageParams(StageParams):
     scales_arcsec: tuple[float, ...] = ()
     """Diameters of the components of ``multiscale``; 0 is a point; empty: 0, 2, 4, 8 beams."""
     auto_mask_sigma: float = Field(5.0, ge=0)
-    """Peaks above this many sigma (by MAD) make the mask; 0: no mask."""
+    """Components start above this many sigma (rms by MAD); 0: anywhere."""
     threshold_sigma: float = Field(1.0, ge=0)
-    """Inside the mask CLEAN goes down to this many sigma."""
+    """Around components CLEAN goes down to this many sigma."""
     threshold_jy: float = Field(0.0, ge=0)
     """CLEAN never goes below this [Jy/beam]; 0: off."""
     max_iterations: int = Field(50000, ge=0)

@@ -15,6 +15,7 @@ from contimg_image.backends import make
 from contimg_image.beams import Beam, fit_beam, restore
 from contimg_image.common import common_beam
 from contimg_image.deconvolve import Cleaned, inner_mask, mad_rms
+from contimg_image.gridder import Gridder
 from contimg_image.header import celestial, image_header, tag
 from contimg_image.job import Job
 from contimg_image.outputs import UNITS, write_casa_image, write_fits
@@ -25,6 +26,9 @@ from contimg_image.visibilities import read_scene, read_visibilities
 from contimg_image.weighting import imaging_weights, thermal_rms
 
 __all__ = ["ImageStage"]
+
+_PSF_SIZE = 512
+"""Pixels around the centre that are enough to fit the main lobe."""
 
 
 class ImageStage(Stage[ImageParams]):
@@ -65,20 +69,20 @@ def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
     cell = np.radians(params.cell_arcsec / 3600)
     weight = imaging_weights(vis, params.size, float(cell), params.weighting, params.robust)
     context.log.info("visibilities read", rows=len(vis.data), channels=len(vis.freq_hz))
-    return Job(scene, vis, weight, params, scratch, context.report)
+    psf = Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf()
+    return Job(scene, vis, weight, fit_beam(psf, float(cell)), params, scratch, context.report)
 
 
-def _restoring_beam(job: Job, fitted: Beam) -> Beam:
+def _restoring_beam(job: Job) -> Beam:
     given = job.params.restoring_beam_arcsec
     if given > 0:
         return Beam(given, given, 0.0)
-    return common_beam(job.scene, pointing_dec(job.scene, job.vis), job.params) if drifts(job.scene) else fitted
+    return common_beam(job.scene, pointing_dec(job.scene, job.vis), job.params) if drifts(job.scene) else job.fitted
 
 
 def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> StageResult:
     params = job.params
-    fitted = fit_beam(cleaned.psf, job.cell_rad)
-    beam = _restoring_beam(job, fitted)
+    beam = _restoring_beam(job)
     restored = restore(cleaned.model, cleaned.residual, beam, job.cell_rad)
     measured = _measure(job, cleaned, restored)
     figures = _figures(params, measured, beam, cleaned)
@@ -97,7 +101,7 @@ def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> S
     write_picture(
         context.workdir / f"{stem}.png", restored, celestial(header), beam, measured["rms_mad"] or np.inf, title
     )
-    info = _info(job, header, beam, fitted, measured, cleaned)
+    info = _info(job, header, beam, measured, cleaned)
     return StageResult(products=_products(context.date, stem), figures=figures, info=info)
 
 
@@ -132,12 +136,10 @@ def _figures(params: ImageParams, measured: dict[str, float], beam: Beam, cleane
     return dynamic_range, *(judge(f"image.{name}", value, unit) for name, (value, unit) in plain.items())
 
 
-def _info(
-    job: Job, header: fits.Header, beam: Beam, fitted: Beam, measured: dict[str, float], cleaned: Cleaned
-) -> dict[str, Any]:
+def _info(job: Job, header: fits.Header, beam: Beam, measured: dict[str, float], cleaned: Cleaned) -> dict[str, Any]:
     return {
         "beam": vars(beam),
-        "fitted_beam": vars(fitted),
+        "fitted_beam": vars(job.fitted),
         "rms_jy": measured["rms_mad"],
         "peak_jy": measured["peak"],
         "ra_deg": header["CRVAL1"],

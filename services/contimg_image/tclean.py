@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from contimg.errors import Terminal
 from contimg.radio.casa import casatasks
-from contimg_image.beams import fit_beam
 from contimg_image.deconvolve import Cleaned
 from contimg_image.export import write_ms
-from contimg_image.gridder import Gridder
 from contimg_image.job import Job
 
 __all__ = ["arguments", "run"]
@@ -55,8 +53,7 @@ def arguments(job: Job, ms: Path, prefix: Path) -> dict[str, Any]:
         found |= {"usemask": "auto-multithresh", "noisethreshold": p.auto_mask_sigma, "sidelobethreshold": 1.0}
         found |= {"negativethreshold": 0.0, "minbeamfrac": 0.0, "fastnoise": True}
     if p.deconvolver == "multiscale":
-        psf = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, min(p.size, 256), job.cell_rad).psf()
-        found["scales"] = [round(each) for each in job.scales_px(fit_beam(psf, job.cell_rad))]
+        found["scales"] = [round(each) for each in job.scales_px]
     return found
 
 

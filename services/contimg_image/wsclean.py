@@ -12,10 +12,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from contimg.errors import BadConfig, ResourceExhausted, Terminal
-from contimg_image.beams import fit_beam
 from contimg_image.deconvolve import Cleaned
 from contimg_image.export import write_ms
-from contimg_image.gridder import Gridder, threads
+from contimg_image.gridder import threads
 from contimg_image.job import Job
 
 __all__ = ["command", "run"]
@@ -41,9 +40,7 @@ def command(job: Job, ms: Path, prefix: Path) -> list[str]:
     if p.threshold_jy > 0:
         words += ["-threshold", f"{p.threshold_jy:g}"]
     if p.deconvolver == "multiscale":
-        psf = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, min(p.size, 256), job.cell_rad).psf()
-        scales = job.scales_px(fit_beam(psf, job.cell_rad))
-        words += ["-multiscale", "-multiscale-scales", ",".join(f"{each:.3g}" for each in scales)]
+        words += ["-multiscale", "-multiscale-scales", ",".join(f"{each:.3g}" for each in job.scales_px)]
     return [*words, str(ms)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from contimg.errors import BadConfig, Damaged
+from contimg.files import write_atomic
 from contimg.models.base import Model, UtcTime
 from contimg.models.observation import CalibratorTransit, ObservationRecord, ObservationState, RawFile
 from contimg.models.quality import judge
@@ -143,27 +143,11 @@ def _transits(
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a record so that it appears whole or not at all."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.rename(path)
-        _sync(path.parent)
+        write_atomic(path, text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BadConfig(f"{path} cannot be written ({error.strerror}); check CONTIMG_STATE_DIR and its space") from error
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        raise BadConfig(f"{path} cannot be written ({error.strerror}); check CONTIMG_STATE_DIR") from error
 
 
 def store(directory: Path, record: ObservationRecord) -> Path:
@@ -204,7 +188,8 @@ def load_observations(directory: Path) -> Iterator[ObservationRecord]:
         try:
             yield ObservationRecord.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise Damaged(f"{path} is no observation record ({error.errors()[0]['msg']}); restore or remove it") from error
+            what = error.errors()[0]["msg"]
+            raise Damaged(f"{path} is no observation record ({what}); restore or remove it") from error
 
 
 def load_quarantine(directory: Path) -> Iterator[QuarantineRecord]:
@@ -219,4 +204,5 @@ def load_quarantine(directory: Path) -> Iterator[QuarantineRecord]:
         try:
             yield QuarantineRecord.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise Damaged(f"{path} is no quarantine record ({error.errors()[0]['msg']}); restore or remove it") from error
+            what = error.errors()[0]["msg"]
+            raise Damaged(f"{path} is no quarantine record ({what}); restore or remove it") from error

@@ -175,7 +175,8 @@ class Scanner:
         reasons = [*found.warnings, *self._explain(found)]
         if not whole:
             words = missing_words(len(found.files), self.policy.expect, found.missing(self.policy.expect))
-            reasons.insert(0, words if enough else f"{words} at the deadline ({self.policy.deadline_s:.0f} s); not used")
+            end = f"at the deadline ({self.policy.deadline_s:.0f} s after the last file)"
+            reasons.insert(0, f"{words} {end}" if enough else f"{words} {end}; it will not be used")
         self._store(self._maker(report.scanned_at).of_set(found, state, tuple(reasons)), report)
         return True
 

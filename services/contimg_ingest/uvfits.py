@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def _sources(hdus: fits.HDUList) -> dict[int, tuple[str, float, float]]:
     """Return name and ICRS position (degrees) of the sources by their number in the file; 0 for a file with one."""
     if "AIPS SU" not in hdus:
         head = hdus[0].header
-        axes = {str(head[f"CTYPE{i}"]).strip(): head[f"CRVAL{i}"] for i in range(2, head["NAXIS"] + 1)}
+        axes = {str(head.get(f"CTYPE{i}")).strip(): head.get(f"CRVAL{i}") for i in range(2, head["NAXIS"] + 1)}
         ra, dec = _icrs(axes["RA"], axes["DEC"], head.get("EPOCH", 2000.0))
         return {0: (str(head.get("OBJECT", "")).strip(), ra, dec)}
     rows = hdus["AIPS SU"].data
@@ -118,12 +119,17 @@ def scans(path: Path, gap_s: float = 300.0) -> tuple[Scan, ...]:
     if path.stat().st_size == 0:
         raise Refused(Reason.EMPTY, f"{path} has 0 bytes; copy it again")
     try:
-        with fits.open(path, memmap=True) as hdus:
-            return tuple(_scans(hdus, gap_s))
-    except (OSError, TypeError, ValueError, KeyError, IndexError) as error:
-        truncated = "truncated" in str(error).lower() or "buffer is smaller" in str(error).lower()
-        reason = Reason.TRUNCATED if truncated else Reason.UNREADABLE
-        raise Refused(reason, f"{path} cannot be read as UVFITS ({error}); copy it again") from error
+        with warnings.catch_warnings(record=True) as told, fits.open(path, memmap=True) as hdus:
+            warnings.simplefilter("always")
+            if isinstance(hdus[0], fits.GroupsHDU) and "AIPS AN" in hdus:
+                return tuple(_scans(hdus, gap_s))
+            error: Exception | None = None
+    except (OSError, TypeError, ValueError, KeyError, IndexError) as caught:
+        error = caught
+    if any("truncated" in str(warning.message) for warning in told):
+        raise Refused(Reason.TRUNCATED, f"{path} is truncated ({told[0].message}); copy it again") from error
+    what = error or "no random groups with an AIPS AN table"
+    raise Refused(Reason.UNREADABLE, f"{path} cannot be read as UVFITS ({what}); copy it again or remove it") from error
 
 
 def _scans(hdus: fits.HDUList, gap_s: float) -> Iterator[Scan]:

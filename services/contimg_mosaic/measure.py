@@ -17,6 +17,9 @@ __all__ = ["Brightest", "area_deg2", "brightest", "deep_rms", "mad_rms", "noise_
 SAMPLE = 4_000_000
 """At most so many pixels enter a median; more change nothing but the time."""
 
+FIT_BEAMS = 0.7
+"""Radius of the fit of the brightest source in beams."""
+
 DEEP = 1.2
 """Pixels with at most this multiple of the lowest noise are the deep part."""
 
@@ -79,7 +82,7 @@ def brightest(maps: Maps, wcs: WCS, beam: Beam, cell_arcsec: float, threshold: f
 
 
 def _fit(maps: Maps, start: tuple[float, float, float], beam: Beam, cell_arcsec: float) -> Fit:
-    reach = max(3.0, beam.major_arcsec / cell_arcsec)
+    reach = max(2.5, FIT_BEAMS * beam.major_arcsec / cell_arcsec)
     x, y = int(start[1]), int(start[2])
     half = int(reach) + 3
     y0, x0 = max(0, y - half), max(0, x - half)

@@ -44,11 +44,12 @@ def draw(path: Path, image: NDArray[np.float32], wcs: WCS, beam: Beam, rms_jy: f
     step = max(1, int(np.ceil(max(image.shape) / WIDEST)))
     shown = _averaged(image, step) * 1e3
     ny, nx = shown.shape
-    width = 10.0
-    height = float(np.clip(width * ny / nx, 2.5, 10.0))
-    figure = Figure(figsize=(width + 1.2, height + 1.0), dpi=110)
+    width, height = (8.5, 8.5 * ny / nx) if nx >= ny else (8.5 * nx / ny, 8.5)
+    page = (width + 2.4, height + 1.3)
+    figure = Figure(figsize=page, dpi=110)
     FigureCanvasAgg(figure)
-    axes = WCSAxes(figure, (0.09, 0.12, 0.78, 0.78), wcs=wcs[::step, ::step] if step > 1 else wcs)
+    left, bottom, w, h = 0.95 / page[0], 0.7 / page[1], width / page[0], height / page[1]
+    axes = WCSAxes(figure, (left, bottom, w, h), wcs=wcs[::step, ::step] if step > 1 else wcs)
     figure.add_axes(axes)
     rms = rms_jy * 1e3
     top = max(float(np.nanmax(shown)), 10.0 * rms)
@@ -60,7 +61,8 @@ def draw(path: Path, image: NDArray[np.float32], wcs: WCS, beam: Beam, rms_jy: f
     axes.set_title(title, fontsize=11)
     axes.coords.grid(color="white", alpha=0.15)
     ticks = [value for value in _ticks(rms, top) if value < top]
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.025, pad=0.015, ticks=ticks)
+    bar = figure.colorbar(drawn, cax=figure.add_axes((left + w + 0.02, bottom, 0.2 / page[0], h)), ticks=ticks)
+    bar.ax.minorticks_off()
     bar.ax.set_yticklabels([f"{value:.3g}" for value in ticks])
     bar.set_label("mJy/beam")
     _draw_beam(axes, beam, abs(float(wcs.wcs.cdelt[1])) * 3600.0 * step, shown.shape)

@@ -72,7 +72,7 @@ class MosaicStage(Stage[MosaicParams]):
         made = self._make(context, [_tile(run) for run in runs])
         figures = _figures(made, context.params)
         stem = f"mosaic_{context.unit}_{made.name}"
-        _write(context, made, figures, runs, stem)
+        _write(context, made, figures, stem)
         return StageResult(_products(context.date, stem, made), tuple(figures), _info(made, runs, stem), context.date)
 
     def _make(self, context: StageContext[MosaicParams], tiles: list[Tile]) -> _Made:
@@ -118,11 +118,10 @@ def _figures(made: _Made, params: MosaicParams) -> list[Figure]:
     ]
 
 
-def _band(runs: list[Run]) -> tuple[float, float]:
-    """Return centre frequency and bandwidth of the members in Hz; ``freq_hz`` is [first, last, count] or one number."""
-    spans = [np.atleast_1d(np.asarray(run.manifest.info.get("freq_hz", np.nan), float))[:2] for run in runs]
-    low, high = min(span.min() for span in spans), max(span.max() for span in spans)
-    return float((low + high) / 2.0), float(high - low)
+def _band(tiles: list[Tile]) -> tuple[float, float]:
+    """Return centre frequency and bandwidth of the members in Hz, from their frequency axes."""
+    centres, widths = zip(*(tile.band_hz for tile in tiles), strict=True)
+    return float(np.mean(centres)), float(np.max(widths))
 
 
 def _span(context: StageContext[MosaicParams], tiles: list[Tile]) -> tuple[str, str]:
@@ -134,15 +133,15 @@ def _span(context: StageContext[MosaicParams], tiles: list[Tile]) -> tuple[str, 
     return min(first), max(last)
 
 
-def _write(context: StageContext[MosaicParams], made: _Made, figures: list[Figure], runs: list[Run], stem: str) -> None:
+def _write(context: StageContext[MosaicParams], made: _Made, figures: list[Figure], stem: str) -> None:
     begin, end = _span(context, made.tiles)
-    frequency, bandwidth = _band(runs)
+    frequency, bandwidth = _band(made.tiles)
     verdict = worst([figure.verdict for figure in figures])
     corrected = made.maps.pb is None
     cards = write.Cards(
         context.unit,
         made.name,
-        SPEC.recipe_version,
+        str(context.options.get("task", f"mosaic/{SPEC.recipe_version}")),
         begin,
         end,
         frequency,
@@ -160,7 +159,7 @@ def _write(context: StageContext[MosaicParams], made: _Made, figures: list[Figur
         write.write(context.workdir / f"{stem}_pb.fits", made.maps.pb, shared, "", "PrimaryBeam")
     rms = next(f.value for f in figures if f.name == "mosaic.rms")
     kind = "beam-corrected" if corrected else "not beam-corrected"
-    facts = f"{made.name} ({kind}), {frequency / 1e9:.3f} GHz, rms {1e3 * (rms or 0):.2f} mJy/beam"
+    facts = f"{made.name} ({kind}), {frequency / 1e9:.4f} GHz, rms {1e3 * (rms or 0):.2f} mJy/beam"
     title = f"{context.unit}: {len(made.tiles)} images, {facts}"
     picture.draw(context.workdir / f"{stem}.png", made.maps.mosaic, made.grid.wcs, beam, rms or 1e-3, title)
 
@@ -173,7 +172,7 @@ def _products(date: str, stem: str, made: _Made) -> tuple[ProductDraft, ...]:
 
 
 def _info(made: _Made, runs: list[Run], stem: str) -> dict[str, Any]:
-    frequency, bandwidth = _band(runs)
+    frequency, bandwidth = _band(made.tiles)
     beam, source = made.tiles[0].beam, made.source
     return {
         "mosaic": stem,
@@ -181,8 +180,8 @@ def _info(made: _Made, runs: list[Run], stem: str) -> dict[str, Any]:
         "pb_corrected": made.maps.pb is None,
         "members": [run.manifest.unit for run in runs],
         "expected": made.expected,
-        "freq_hz": frequency,
-        "bandwidth_hz": bandwidth,
+        "freq_hz": frequency if np.isfinite(frequency) else None,
+        "bandwidth_hz": bandwidth if np.isfinite(bandwidth) else None,
         "beam": {"major_arcsec": beam.major_arcsec, "minor_arcsec": beam.minor_arcsec, "pa_deg": beam.pa_deg},
         "cell_arcsec": abs(float(made.grid.wcs.wcs.cdelt[1])) * 3600.0,
         "peak": None if source is None else vars(source),

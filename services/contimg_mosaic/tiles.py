@@ -40,6 +40,14 @@ class Tile:
         ra, dec = self.wcs.wcs.crval
         return float(ra), float(dec)
 
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Centre and width of the band, from the frequency axis; NaN when there is none."""
+        for axis in range(3, int(self.header.get("NAXIS", 2)) + 1):
+            if str(self.header.get(f"CTYPE{axis}", "")).startswith("FREQ"):
+                return float(self.header[f"CRVAL{axis}"]), float(abs(self.header[f"CDELT{axis}"]))
+        return float("nan"), float("nan")
+
     def image(self) -> NDArray[np.float32]:
         """Read the pixels, (ny, nx), Jy/beam."""
         return _plane(self.image_path)

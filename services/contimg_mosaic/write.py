@@ -28,7 +28,7 @@ class Cards:
 
     group: str
     method: str
-    recipe_version: int
+    recipe: str
     begin: str
     end: str
     frequency_hz: float
@@ -51,11 +51,12 @@ def header(wcs: WCS, beam: Beam, tiles: list[Tile], cards: Cards) -> fits.Header
     made["DATE-END"] = (end.isot, "end of the last member")
     made["DATE-OBS"] = begin.isot
     made["MJD-AVG"] = (float((begin.mjd + end.mjd) / 2.0), "[d] middle")
-    made["FREQ"] = (cards.frequency_hz, "[Hz] centre frequency")
-    made["BANDWID"] = (cards.bandwidth_hz, "[Hz] bandwidth")
+    if np.isfinite(cards.frequency_hz):
+        made["FREQ"] = (cards.frequency_hz, "[Hz] centre frequency")
+        made["BANDWID"] = (cards.bandwidth_hz, "[Hz] bandwidth")
     made["GROUPID"] = cards.group
-    made["PIPEVER"] = (f"contimg {__version__}", "software")
-    made["RECIPE"] = (f"mosaic/{cards.recipe_version}", "stage and version of its recipe")
+    made["PIPEVER"] = (__version__, "version of Contimg")
+    made["RECIPE"] = (cards.recipe, "task, or stage and version of its recipe")
     made["QAVERD"] = (cards.verdict.value, "verdict of the measured figures")
     made["MOSMETH"] = (cards.method, "how the members were combined")
     made["PBCOR"] = (cards.corrected, "corrected for the primary beam")

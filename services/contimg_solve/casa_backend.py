@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 from casacore.tables import makecoldesc, table
 
+from contimg.errors import BadInput
 from contimg.radio.casa import casatasks, check_casadata
+from contimg_solve.calibration import Calibration, Flux
 from contimg_solve.data import Recording, antenna_names, blocks
 from contimg_solve.model import Sky, point, visibilities
 from contimg_solve.params import SolveParams
-from contimg_solve.scans import Calibration, Flux, Scan
+from contimg_solve.scans import Scan
 from contimg_solve.solution import Solution, referenced
 from contimg_solve.tables import read_gains
+from contimg_solve.transit import Member
 
-__all__ = ["Casa", "solve_scans_casa"]
+__all__ = ["Casa", "bandpass_casa", "member_gain_casa", "solve_scans_casa"]
 
 _PREFIX = "A"
 """Put before antenna names in the copies: CASA takes a name like ``103`` for a number."""
@@ -44,9 +47,7 @@ class Casa:
     """Field names that CASA cannot take for an expression, by the true names."""
 
     @classmethod
-    def prepared(
-        cls, recordings: Sequence[tuple[Recording, Sky, str]], params: SolveParams, workdir: Path
-    ) -> Casa:
+    def prepared(cls, recordings: Sequence[tuple[Recording, Sky, str]], params: SolveParams, workdir: Path) -> Casa:
         """Copy recordings into one measurement set with their models; fields get the given names.
 
         Raises
@@ -183,6 +184,7 @@ def solve_scans_casa(scans: Sequence[Scan], params: SolveParams, workdir: Path) 
         reference=reference,
         bandpass=solved,
         gains=gain,
+        gains_flagged=gain.flagged(),
         fields=tuple({scan.field.name: scan.field for scan in scans}.values()),
         calibrator=first.field,
         model_jy=float(first.flux_jy.mean()),
@@ -192,8 +194,37 @@ def solve_scans_casa(scans: Sequence[Scan], params: SolveParams, workdir: Path) 
 
 def _with_lengths(gains: Solution, scans: Sequence[Scan]) -> Solution:
     """Give each solution the length of its scan, which CASA leaves at 0."""
-    lengths = [
-        min(scans, key=lambda s: abs(s.recording.mid_s - t)).recording.length_s for t in gains.times_s
-    ]
+    lengths = [min(scans, key=lambda s: abs(s.recording.mid_s - t)).recording.length_s for t in gains.times_s]
     return replace(gains, intervals_s=np.array(lengths))
 
+
+def bandpass_casa(member: Member, name: str, params: SolveParams, workdir: Path) -> tuple[Solution, str]:
+    """Do what :func:`contimg_solve.transit.bandpass` does with the task ``bandpass``."""
+    recording = member.recording
+    assert member.sky is not None  # noqa: S101 - the calibrator is always in its sky
+    casa = Casa.prepared([(recording, member.sky, name)], params, workdir)
+    solved = replace(casa.read(casa.bandpass(name)), intervals_s=np.array([recording.length_s]))
+    shutil.rmtree(casa.scratch)
+    return referenced(solved, casa.names, params.reference_antennas)
+
+
+def member_gain_casa(
+    member: Member, bandpass: Path, names: Sequence[str], params: SolveParams, workdir: Path
+) -> Solution:
+    """Solve the gains of one member with the task ``gaincal``, a bandpass table applied.
+
+    Raises
+    ------
+    BadInput
+        If the antennas of the member and of the bandpass differ: CASA goes by their numbers.
+    """
+    recording = member.recording
+    if recording.antennas != tuple(names):
+        raise BadInput(
+            f"{recording.path} and {bandpass.name} list other antennas; use backend stefcal, which goes by name"
+        )
+    assert member.sky is not None  # noqa: S101 - members without a sky are not solved
+    casa = Casa.prepared([(recording, member.sky, recording.unit)], params, workdir)
+    solved = casa.read(casa.gains(bandpass, len(recording.freqs_hz)))
+    shutil.rmtree(casa.scratch)
+    return replace(solved, intervals_s=np.array([recording.length_s]))

@@ -63,14 +63,16 @@ def read_sources(reference: Mapping[str, Path], spectral_index: float) -> Source
     try:
         table = Table.read(path, format=forms.get(path.suffix.lower()))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadConfig(f"catalog {path} cannot be read as a table ({error}); give FITS, VOTable, ECSV or CSV") from error
+        raise BadConfig(
+            f"catalog {path} cannot be read as a table ({error}); give FITS, VOTable, ECSV or CSV"
+        ) from error
     missing = [name for name in _COLUMNS if name not in table.colnames]
     if missing:
         raise BadConfig(f"catalog {path} has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
-    numbers = [np.ma.asarray(table[name], dtype=float).filled(np.nan) for name in _COLUMNS[1:]]
+    numbers: list[np.ndarray] = [np.ma.asarray(table[name], dtype=float).filled(np.nan) for name in _COLUMNS[1:]]
     index = np.full(len(table), spectral_index)
     if "spectral_index" in table.colnames:
-        given = np.ma.asarray(table["spectral_index"], dtype=float).filled(np.nan)
+        given: np.ndarray = np.ma.asarray(table["spectral_index"], dtype=float).filled(np.nan)
         index = np.where(np.isfinite(given), given, index)
     ra, dec, flux, frequency = (np.asarray(column) for column in numbers)
     found = Sources(np.radians(ra), np.radians(dec), flux, frequency, index)
@@ -145,7 +147,5 @@ def _beam(
     if params.beam == "none":
         return np.ones((len(times_jd), len(sources.ra_rad), len(freqs_hz)))
     return np.asarray(
-        drift_beam(
-            params.beam, telescope.dish_m, sources.ra_rad, sources.dec_rad, times_jd, freqs_hz, dec, telescope
-        )
+        drift_beam(params.beam, telescope.dish_m, sources.ra_rad, sources.dec_rad, times_jd, freqs_hz, dec, telescope)
     )

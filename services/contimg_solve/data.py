@@ -88,7 +88,9 @@ def open_recording(path: Path, unit: str = "") -> Recording:
     freqs = _column(f"{path}::SPECTRAL_WINDOW", "CHAN_FREQ")
     used = np.unique(_column(str(path), "FIELD_ID"))
     if len(freqs) != 1 or len(used) != 1:
-        raise BadInput(f"{path} has {len(freqs)} spectral windows and data of {len(used)} fields, must have one of each")
+        raise BadInput(
+            f"{path} has {len(freqs)} spectral windows and data of {len(used)} fields, must have one of each"
+        )
     direction = _column(f"{path}::FIELD", "PHASE_DIR")[used[0], 0]
     step = np.diff(freqs[0])
     if len(step) and (step.min() <= 0 or np.ptp(step) > 1e-3 * step.mean()):

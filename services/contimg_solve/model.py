@@ -30,7 +30,7 @@ def point(recording: Recording, flux_jy: np.ndarray) -> Sky:
     return Sky(np.zeros((1, 3)), np.ascontiguousarray(flux))
 
 
-@nb.njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(fastmath=True, cache=True)
 def _add_source(flux, d, first, step, z, real, imag):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Add flux x exp(i d f); 16 neighbouring channels turn together, which fits vector registers."""
     zr, zi = z[0], z[1]
@@ -49,7 +49,7 @@ def _add_source(flux, d, first, step, z, real, imag):  # type: ignore[no-untyped
             zi[k] = a * wi + b * wr
 
 
-@nb.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(parallel=True, cache=True)
 def _predict(uvw, time, lmn, flux, first, step, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for r in nb.prange(uvw.shape[0]):
         z = np.empty((2, 16), np.float32)

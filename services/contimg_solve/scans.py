@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from contimg.errors import BadInput
 from contimg.radio.fluxscale import is_primary
+from contimg_solve.calibration import Calibration, Flux
 from contimg_solve.data import Recording, antenna_names, blocks
 from contimg_solve.model import point, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.solution import Solution, fill_gaps, referenced, solve, stack
 from contimg_solve.sources import flux_jy, identify
-from contimg_solve.stefcal import accumulate, new_sums
+from contimg_solve.stefcal import Sums, accumulate, new_sums
 from contimg_solve.tables import Field
 
-__all__ = ["Calibration", "Flux", "Scan", "band_bins", "fluxes", "scans_of", "solve_scans"]
+__all__ = ["Scan", "band_bins", "fluxes", "scans_of", "solve_scans"]
 
 
 @dataclass(frozen=True)
@@ -30,38 +31,6 @@ class Scan:
     """Whether its flux is known from the scale."""
     flux_jy: np.ndarray
     """(chan,) model flux; of a source of unknown flux: 1 Jy at the middle of the band."""
-
-
-@dataclass(frozen=True)
-class Flux:
-    """A flux that was measured, not given."""
-
-    flux_jy: float
-    error_jy: float
-    """Standard error over antennas and hands."""
-    solutions: int
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Tables to write and what was found on the way."""
-
-    names: tuple[str, ...]
-    """Antennas."""
-    reference: str
-    """Reference antenna."""
-    bandpass: Solution
-    gains: Solution | None
-    fields: tuple[Field, ...]
-    calibrator: Field
-    """The one that sets the flux scale."""
-    model_jy: float
-    """Its model flux at the middle of the band, apparent."""
-    fluxes: dict[str, Flux] = field(default_factory=dict)
-    short: Solution | None = None
-    """Phases over short intervals."""
-    weak_members: int = 0
-    """Members whose gains failed and were set to one."""
 
 
 def scans_of(recordings: Sequence[Recording], params: SolveParams) -> list[Scan]:
@@ -93,16 +62,18 @@ def band_bins(nchan: int, edge_fraction: float) -> np.ndarray:
     return bins
 
 
-def _sum(sums: object, scan: Scan, names: Sequence[str], pre: np.ndarray, bins: np.ndarray, params: SolveParams) -> None:
+def _sum(sums: Sums, scan: Scan, names: Sequence[str], pre: np.ndarray, bins: np.ndarray, params: SolveParams) -> None:
     recording = scan.recording
     sky = point(recording, scan.flux_jy)
     shortest = params.min_uv_wavelengths * 299792458.0 / recording.freqs_hz.mean()
     for block in blocks(recording, names):
         slot = np.where(np.hypot(block.uvw[:, 0], block.uvw[:, 1]) >= shortest, 0, -1)
-        accumulate(sums, block, visibilities(sky, block, recording.freqs_hz), pre, slot, bins)  # type: ignore[arg-type]
+        accumulate(sums, block, visibilities(sky, block, recording.freqs_hz), pre, slot, bins)
 
 
-def _bandpass(scans: Sequence[Scan], phases: Sequence[np.ndarray], names: Sequence[str], params: SolveParams) -> Solution:
+def _bandpass(
+    scans: Sequence[Scan], phases: Sequence[np.ndarray], names: Sequence[str], params: SolveParams
+) -> Solution:
     """Solve one bandpass from scans whose phases against each other are known."""
     recording = scans[0].recording
     nchan, hands = len(recording.freqs_hz), len(recording.hands)
@@ -165,6 +136,7 @@ def solve_scans(
         reference=reference,
         bandpass=bandpass,
         gains=_rescaled(gains, found),
+        gains_flagged=gains.flagged(),
         fields=tuple({scan.field.name: scan.field for scan in scans}.values()),
         calibrator=first.field,
         model_jy=float(first.flux_jy.mean()),

@@ -67,9 +67,7 @@ def solve(
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = np.nan_to_num(np.abs(gain) / error, nan=0.0, posinf=1e6).clip(0, 1e6).astype(np.float32)
     flag = (gain == 0) | (snr < params.min_snr)
-    return Solution(
-        np.where(flag, 1, gain).astype(np.complex64), flag, snr, live, times_s, intervals_s, tuple(fields)
-    )
+    return Solution(np.where(flag, 1, gain).astype(np.complex64), flag, snr, live, times_s, intervals_s, tuple(fields))
 
 
 def _noisy(noise: np.ndarray, live: np.ndarray, factor: float) -> np.ndarray:
@@ -86,8 +84,10 @@ def stack(parts: Sequence[Solution]) -> Solution:
     order = np.argsort([p.times_s[0] for p in parts], kind="stable")
     parts = [parts[k] for k in order]
     return Solution(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("gain", "flag", "snr")),
-        live=np.any([p.live for p in parts], axis=0),
+        gain=np.concatenate([p.gain for p in parts]),
+        flag=np.concatenate([p.flag for p in parts]),
+        snr=np.concatenate([p.snr for p in parts]),
+        live=np.asarray(np.any([p.live for p in parts], axis=0)),
         times_s=np.concatenate([p.times_s for p in parts]),
         intervals_s=np.concatenate([p.intervals_s for p in parts]),
         fields=tuple(f for p in parts for f in p.fields),

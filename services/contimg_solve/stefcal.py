@@ -47,8 +47,8 @@ def new_sums(slots: int, bins: int, hands: int, nant: int) -> Sums:
     return Sums(np.zeros(shape, np.complex64), real[0], real[1], real[2], baseline_index(nant))
 
 
-@nb.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def _accumulate(vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0912, C901 - one hot loop, called with arrays only
+@nb.njit(parallel=True, cache=True)
+def _accumulate(vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
     nrow, nchan, nhand = vis.shape
     chunks = 1 if product.shape[2] < nchan else min(16, nchan)  # threads must not share a bin
     for k in nb.prange(chunks):
@@ -113,7 +113,7 @@ def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot:
     )
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _iterate(num, den, g, steps, tolerance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Update gains in place until the relative change is small; every second step is averaged."""
     n = len(g)
@@ -136,7 +136,7 @@ def _iterate(num, den, g, steps, tolerance):  # type: ignore[no-untyped-def] # n
             return
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _matrices(product, mod, index, use, num, den):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Fill the Hermitian matrices of one solution; return the starting amplitude."""
     n = len(use)
@@ -154,7 +154,7 @@ def _matrices(product, mod, index, use, num, den):  # type: ignore[no-untyped-de
     return np.sqrt(total / pairs) if pairs else 0.0
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _prune(den, use, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Drop antennas with fewer than ``least`` baselines, again and again, from ``use``."""
     n, again = len(use), True
@@ -167,7 +167,7 @@ def _prune(den, use, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN
                 den[:, i] = 0.0
 
 
-@nb.njit(cache=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True)
 def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Error of each gain from the residuals, and the noise variance of each antenna in units of its gain."""
     n = len(g)
@@ -191,8 +191,8 @@ def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-
         noise[i] = chi[i] / (a2[i] * hits[i]) if a2[i] > 0 and hits[i] > 0 else np.nan
 
 
-@nb.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def _solve(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
+@nb.njit(parallel=True, cache=True)
+def _solve(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
     slots, _, bins, hands = product.shape
     n = len(use)
     for k in nb.prange(slots * bins * hands):
@@ -208,9 +208,7 @@ def _solve(product, mod, power, count, index, use, least, gain, error, noise):  
         gain[s, q, p] = g
 
 
-def solve_gains(
-    sums: Sums, use: np.ndarray, min_baselines: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def solve_gains(sums: Sums, use: np.ndarray, min_baselines: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve every (slot, bin, hand).
 
     Parameters

@@ -66,13 +66,15 @@ def write_table(
     rows = len(solution.times_s) * len(names)
     with table(str(path), _description(), nrow=rows, ack=False) as out:
         out.putinfo({"type": "Calibration", "subType": kind, "readme": ""})
-        out.putkeywords({
-            "ParType": "Complex",
-            "MSName": recordings[0].path.name,
-            "VisCal": kind,
-            "PolBasis": "unknown",
-            "CASA_Version": "6.7.0-31",
-        })
+        out.putkeywords(
+            {
+                "ParType": "Complex",
+                "MSName": recordings[0].path.name,
+                "VisCal": kind,
+                "PolBasis": "unknown",
+                "CASA_Version": "6.7.0-31",
+            }
+        )
         _subtables(out, path, recordings)
         _put_rows(out, solution, len(names), [f.name for f in fields])
     _antennas(path, names, recordings)
@@ -170,7 +172,9 @@ def read_gains(path: Path, names: Sequence[str]) -> Solution:
         If its rows do not hold every antenna once per time.
     """
     with table(str(path), ack=False) as t, table(f"{path}::ANTENNA", ack=False) as a:
-        columns = {c: np.asarray(t.getcol(c)) for c in ("TIME", "INTERVAL", "FIELD_ID", "ANTENNA1", "CPARAM", "FLAG", "SNR")}
+        columns = {
+            c: np.asarray(t.getcol(c)) for c in ("TIME", "INTERVAL", "FIELD_ID", "ANTENNA1", "CPARAM", "FLAG", "SNR")
+        }
         own = [str(name) for name in a.getcol("NAME")]
     with table(f"{path}::FIELD", ack=False) as f:
         fields = [str(name) for name in f.getcol("NAME")]
@@ -194,5 +198,5 @@ def read_gains(path: Path, names: Sequence[str]) -> Solution:
     first = [int(np.flatnonzero(slot == s)[0]) for s in range(ntime)]
     times = np.array([np.median(columns["TIME"][slot == s]) for s in range(ntime)])
     ids = columns["FIELD_ID"][first]
-    live = ~flag.all(axis=(0, 1, 2))
+    live = np.asarray(~flag.all(axis=(0, 1, 2)))
     return Solution(gain, flag, snr, live, times, columns["INTERVAL"][first], tuple(fields[i] for i in ids))

@@ -37,7 +37,15 @@ class MemberGains:
     """Members whose gains failed as a whole and were set to 1."""
 
 
-def _sum(sums: Sums, member: Member, names: Sequence[str], pre: np.ndarray, bins: np.ndarray, params: SolveParams, slots: np.ndarray) -> None:
+def _sum(
+    sums: Sums,
+    member: Member,
+    names: Sequence[str],
+    pre: np.ndarray,
+    bins: np.ndarray,
+    slots: np.ndarray,
+    params: SolveParams,
+) -> None:
     recording = member.recording
     if member.sky is None:
         return
@@ -60,7 +68,7 @@ def bandpass(member: Member, name: str, names: Sequence[str], params: SolveParam
     nchan, hands, nant = len(recording.freqs_hz), len(recording.hands), len(names)
     sums = new_sums(1, nchan, hands, nant)
     pre = np.ones((nchan, hands, nant), np.complex64)
-    _sum(sums, member, names, pre, np.arange(nchan), params, np.zeros(len(recording.times_s), np.int64))
+    _sum(sums, member, names, pre, np.arange(nchan), np.zeros(len(recording.times_s), np.int64), params)
     times, lengths = np.array([recording.mid_s]), np.array([recording.length_s])
     solved, reference = referenced(solve(sums, params, times, lengths, [name]), names, params.reference_antennas)
     return fill_gaps(solved, params.fill_gaps), reference
@@ -70,7 +78,7 @@ def _one_gain(member: Member, pre: np.ndarray, names: Sequence[str], params: Sol
     recording = member.recording
     sums = new_sums(1, 1, len(recording.hands), len(names))
     slots = np.zeros(len(recording.times_s), np.int64)
-    _sum(sums, member, names, pre, band_bins(len(recording.freqs_hz), params.edge_fraction), params, slots)
+    _sum(sums, member, names, pre, band_bins(len(recording.freqs_hz), params.edge_fraction), slots, params)
     times, lengths = np.array([recording.mid_s]), np.array([recording.length_s])
     if not sums.count.any():
         return unit_gains(member, pre)
@@ -107,7 +115,7 @@ def member_gains(
     names: Sequence[str],
     reference: str,
     params: SolveParams,
-    one: Callable[[Member, np.ndarray], Solution] | None = None,
+    one: Callable[[Member], Solution] | None = None,
     report: Callable[[int, int, str], None] = lambda *_: None,
 ) -> MemberGains:
     """Solve one gain per antenna, hand and member against the sky model.
@@ -125,7 +133,9 @@ def member_gains(
     for done, member in enumerate(members):
         report(done, len(members), f"gains of {member.recording.unit}")
         neutral = unit_gains(member, pre)
-        solved = one(member, pre) if one else _one_gain(member, pre, names, params)
+        solved = neutral
+        if member.sky is not None:
+            solved = one(member) if one else _one_gain(member, pre, names, params)
         known = ~neutral.flag
         failed = float((solved.flag & known).sum() / max(known.sum(), 1))
         if member.sky is None or failed > params.degraded_gains_flagged:
@@ -139,9 +149,14 @@ def member_gains(
 
 
 def short_phases(
-    members: Sequence[Member], pre: np.ndarray, gains: Solution, names: Sequence[str], reference: str, params: SolveParams
-) -> Solution:
-    """Solve phases over ``short_phase_s``, bandpass and member gains applied."""
+    members: Sequence[Member],
+    pre: np.ndarray,
+    gains: Solution,
+    names: Sequence[str],
+    reference: str,
+    params: SolveParams,
+) -> Solution | None:
+    """Solve phases over ``short_phase_s``, bandpass and member gains applied; None if no member has a sky model."""
     parts = []
     for member in members:
         recording = member.recording
@@ -152,7 +167,7 @@ def short_phases(
         sums = new_sums(count, 1, len(recording.hands), len(names))
         known = pre * gains.as_factor()[own]
         bins = band_bins(len(recording.freqs_hz), params.edge_fraction)
-        _sum(sums, member, names, known.astype(np.complex64), bins, params, slots)
+        _sum(sums, member, names, known.astype(np.complex64), bins, slots, params)
         if not sums.count.any():
             continue
         times = np.array([recording.times_s[slots == s].mean() for s in range(count)])
@@ -161,4 +176,4 @@ def short_phases(
         solved, _ = referenced(solved, names, (reference,))
         phase = np.where(solved.flag, 1, solved.gain / np.maximum(np.abs(solved.gain), 1e-30))
         parts.append(replace(solved, gain=phase.astype(np.complex64)))
-    return stack(parts)
+    return stack(parts) if parts else None

@@ -271,7 +271,7 @@ class Bus:
         event = Event(
             id=secrets.token_hex(8),
             source=f"contimg/{self.shard}",
-            type=f"org.contimg.{noun}.{kind}",  # type: ignore[arg-type] - pydantic checks it against the literals
+            type=f"org.contimg.{noun}.{kind}",
             subject=f"{stage}/{unit}",
             time=datetime.now(UTC),
             data=data,
@@ -396,9 +396,7 @@ def _streams(limits: ProtocolLimits) -> list[api.StreamConfig]:
         max_age=0.0,
         **common,
     )
-    events = api.StreamConfig(
-        name=EVENTS, subjects=["contimg.event.>"], max_age=limits.events_age_s, **common, **old
-    )
+    events = api.StreamConfig(name=EVENTS, subjects=["contimg.event.>"], max_age=limits.events_age_s, **common, **old)
     dead = api.StreamConfig(name=DEAD, subjects=["contimg.dead.>"], max_age=limits.dead_age_s, **common, **old)
     return [tasks, events, dead]
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from contimg.archive import Archive, S3Target
+from contimg.archive import Archive
 from contimg.bus import Bus
+from contimg.effects import publish_effect
 from contimg.engine.advance import Decision, advance
-from contimg.errors import BadConfig, Unavailable
+from contimg.errors import BadConfig
 from contimg.files import make_directory
 from contimg.host import Host
-from contimg.keeper.keeper import Keeper
+from contimg.keeper.keeper import Keeper, holder
 from contimg.keeper.service import serve_keeper
 from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
@@ -35,9 +37,9 @@ from contimg.outcome import Outcome, outcome_of
 from contimg.servers.nats import NatsServer
 from contimg.servers.s3 import EmbeddedS3, target_of
 from contimg.shelf import Shelf
-from contimg.stage.worker import Worker
+from contimg.stage.worker import Worker, register_over
 
-__all__ = ["LocalOptions", "Progress", "run_group"]
+__all__ = ["LocalOptions", "Progress", "look_at", "run_group"]
 
 SHARD = "main"
 LOOK_S = 2.0
@@ -185,6 +187,24 @@ async def run_group(
         machine.keeper.close()
 
 
+def look_at(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions) -> Decision:
+    """Decide once, without asking for anything: while another process runs the group, what that one decided last.
+
+    Raises
+    ------
+    BadConfig
+        If a directory cannot be used.
+    """
+    shelf = Shelf(options.layout)
+    known = shelf.status(group.name)
+    if holder(options.layout) and known is not None:
+        return Decision((), known)
+    _prepare(options.layout)
+    with Keeper(options.layout, options.limits) as keeper:
+        keeper.refresh_ingest(_scanner(options).scan(datetime.now(UTC)))
+        return advance(group, pipeline, specs(), keeper.facts(), datetime.now(UTC), known)
+
+
 async def _with_servers(machine: _Machine) -> Decision:
     options = machine.options
     async with contextlib.AsyncExitStack() as stack:
@@ -197,41 +217,51 @@ async def _with_servers(machine: _Machine) -> Decision:
         await host.prepare({pipeline.name: pipeline for pipeline in [machine.pipeline]})
         await bus.subscribe_events(machine.on_event)
         await serve_keeper(bus, machine.keeper, SHARD)
-        archive = await stack.enter_async_context(_archive(options))
+        archive = stack.enter_context(_archive(options))
         await stack.enter_async_context(_workers(machine, bus, archive))
         return await _drive(machine, host)
 
 
-@contextlib.asynccontextmanager
-async def _archive(options: LocalOptions) -> AsyncIterator[asyncio.Future[Archive]]:
-    """Start the object store beside the first stages; who publishes awaits it."""
-    server: EmbeddedS3 | None = None
+@contextlib.contextmanager
+def _archive(options: LocalOptions) -> Iterator[Future[Archive]]:
+    """Start the object store beside the first stages; who publishes waits for it."""
+    servers: list[EmbeddedS3] = []
 
     def start() -> Archive:
-        nonlocal server
-        target: S3Target | None = None
+        target = None
         if options.s3 == "embedded":
-            server = EmbeddedS3(options.layout.data_base.parent / "s3")
-            target = server.start()
+            servers.append(EmbeddedS3(options.layout.data_base.parent / "s3"))
+            target = servers[0].start()
         elif options.s3 != "none":
             target = target_of(options.s3)
         return Archive(options.layout, target)
 
-    starting = asyncio.ensure_future(asyncio.to_thread(start))
-    try:
-        yield starting
-    finally:
-        with contextlib.suppress(Unavailable, BadConfig):
-            await starting
-        if server is not None:
-            await asyncio.to_thread(server.stop)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="object-store") as pool:
+        starting = pool.submit(start)
+        try:
+            yield starting
+        finally:
+            wait([starting])
+            for server in servers:
+                server.stop()
 
 
 @contextlib.asynccontextmanager
-async def _workers(machine: _Machine, bus: Bus, archive: asyncio.Future[Archive]) -> AsyncIterator[None]:
+async def _workers(machine: _Machine, bus: Bus, archive: Future[Archive]) -> AsyncIterator[None]:
     """Run one worker loop per stage; at the end they hand back what they were doing."""
-    raise NotImplementedError
-    yield
+    options = machine.options
+    jobs = asyncio.Semaphore(options.jobs)
+    effects = {"publish": publish_effect(archive.result, machine.keeper.register_group)}
+    chosen = [specs()[item.stage] for item in machine.pipeline.stages if item.stage in specs()]
+    register = register_over(bus)
+    workers = [Worker(options.layout, bus, s, options.limits, register, effects=effects, jobs=jobs) for s in chosen]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _drive(machine: _Machine, host: Host) -> Decision:

@@ -34,6 +34,8 @@ def mosaic_run(directory, image, noise, wcs):
     for name in ("m.fits", "n.fits"):
         with fits.open(directory / name, mode="update") as hdus:
             hdus[0].data = hdus[0].data[0, 0]
+            for card in [c for c in hdus[0].header if c[-1] in "34" or c == "WCSAXES"]:
+                del hdus[0].header[card]
             hdus[0].header["PBCOR"] = True
     products = [
         Product(type="mosaic", id="mosaic_g1_pbweight", path="m.fits"),

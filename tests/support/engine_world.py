@@ -119,8 +119,16 @@ def toy_specs(**versions: int) -> dict[str, StageSpec]:
     }
 
 
-DSA: Pipeline = pipeline("dsa110-continuum")
-VLA: Pipeline = pipeline("vla-continuum")
+def _bare(name: str) -> Pipeline:
+    """Return a shipped pipeline without its parameters, which the toys do not know."""
+    shipped = pipeline(name)
+    return shipped.model_copy(
+        update={"stages": tuple(item.model_copy(update={"params": {}}) for item in shipped.stages)}
+    )
+
+
+DSA: Pipeline = _bare("dsa110-continuum")
+VLA: Pipeline = _bare("vla-continuum")
 
 
 def oid(index: int) -> str:
@@ -227,7 +235,9 @@ class World:
             "observations": tuple(self.observations.values()),
             "runs": dict(self.runs),
             "tries": dict(self.tries),
-            "tables": tuple(item.model_copy(update={"present": self._there(item.task)}) for item in self.tables.values()),
+            "tables": tuple(
+                item.model_copy(update={"present": self._there(item.task)}) for item in self.tables.values()
+            ),
             "groups": dict(self.records),
             "ingest": IngestFact(scanned=self.now if self.scanning else None, unsealed=self.unsealed),
             "reference": self.reference,

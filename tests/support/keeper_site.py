@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from contimg.archive import Archive
 from contimg.keeper.rows import home_of
-from contimg.layout import Layout
+from contimg.layout import DATA_TYPES, Layout
 from contimg.models.fact import GroupRecord
 from contimg.models.manifest import AttemptRecord, AttemptState, InputRef, Manifest, Product
 from contimg.models.observation import ObservationRecord, ObservationState, RawFile
 from contimg.models.quality import Verdict, judge
+from contimg.plan import Plan, plan_item
 from contimg.stage.base import Run
 from contimg.stage.disk import checksum
 from contimg.stage.names import name_products
@@ -30,6 +32,7 @@ class Site:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.finished = T0 + timedelta(minutes=5)
 
     def commit(self, stage, unit, *, version="a", inputs=(), info=None, attempt=1, raw=(), name=None, content=None):
         """Make a run as the worker commits it; return its task and home."""
@@ -41,14 +44,14 @@ class Site:
         (run / path).write_text(content or f"{stage} {unit} {version}\n")
         size, sha256 = checksum(run / path)
         names = (NAMES[stage].format(unit),) if stage in NAMES else (f"2026-01-25/{path}",)
-        role = "bpcal" if stage == "solve" else ""
+        role = {"solve": "bpcal", "publish": "plan"}.get(stage, "")
         product = Product(type=home, id=f"{home}_{unit}", path=path, names=names, bytes=size, sha256=sha256, role=role)
         figure = judge(f"{stage}.rms", 0.5, "Jy", degraded_above=1.0)
         manifest = Manifest(
             task=task, stage=stage, recipe_version=1, version="0.1", unit=unit, group="g", date="2026-01-25",
             params={"size": 64}, inputs=tuple(InputRef(task=t, home=h, sha256="0" * 64) for t, h in inputs),
             raw=tuple(raw), products=(product,), figures=(figure,), info=info or {}, attempt=attempt, host="here",
-            started=T0, finished=T0 + timedelta(minutes=5),
+            started=T0, finished=self.finished,
         )  # fmt: skip
         (run / "manifest.json").write_text(manifest.model_dump_json(indent=1))
         return task, home
@@ -60,18 +63,24 @@ class Site:
     def name(self, task, home):
         name_products(self.layout, self.run(task, home))
 
-    def archive(self, task, home):
-        """Copy a run into the archive and let its names lead there, as stage publish does."""
-        run = self.run(task, home)
-        base = self.layout.archive / {"mosaic": "mosaics", "metadata": "metadata", "catalog": "catalogs"}[home]
-        kept = base / ".runs" / task
-        kept.mkdir(parents=True, exist_ok=True)
-        for product in run.manifest.products:
-            (kept / product.path).write_bytes((run.path / product.path).read_bytes())
-            for name in product.names:
-                (base / name).parent.mkdir(parents=True, exist_ok=True)
-                (base / name).unlink(missing_ok=True)
-                (base / name).hardlink_to(kept / product.path)
+    def publish(self, inputs, *, version="a", unit="g"):
+        """Commit a publish run with a plan for all products of its inputs that go into the archive."""
+        products = [(task, home, p) for task, home in inputs for p in self.run(task, home).manifest.products]
+        date = "2026-01-25"
+        items = [
+            plan_item(p, task, unit, date, directory=False)
+            for task, home, p in products
+            if DATA_TYPES[home].archive and not DATA_TYPES[home].archive_optional
+        ]
+        plan = Plan(
+            group=unit, date=date, policy="always", publish=True, verdict=Verdict.PASS, items=tuple(items)
+        )  # fmt: skip
+        name, content = f"plan_{unit}.json", plan.model_dump_json()
+        return self.commit("publish", unit, version=version, inputs=inputs, name=name, content=content)
+
+    def archive(self, task):
+        """Carry out the plan of a publish run."""
+        Archive(self.layout).publish_run(self.run(task, "metadata"))
 
     def attempt(self, task, number, state, *, error="", counted=True, round_=0):
         record = AttemptRecord(

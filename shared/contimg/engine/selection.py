@@ -11,12 +11,14 @@ from contimg.models.fact import Facts, UnsealedFact
 from contimg.models.group import SELECTION_GRACE, GroupStatus, ObservationGroup, Selection
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 
-__all__ = ["Block", "Selected", "select", "stamp"]
+__all__ = ["MESSAGE", "Block", "Selected", "clip", "incompleteness", "select", "stamp"]
 
 SCAN_AGAIN = timedelta(seconds=30)
 """How soon to look again for the end of a scan by ingest."""
 SCAN_SLACK = timedelta(seconds=5)
 """A host that scans and then looks has seen the group, though its clock says that the scan ended just before."""
+MESSAGE = 1024
+"""Characters of a message in a status."""
 NAMED = 3
 """How many missing things a sentence names."""
 
@@ -46,6 +48,8 @@ class Selected:
     """Everything inside the selection that ended incomplete."""
     expected: int
     """Members selected in the end, as far as one can tell now."""
+    names: tuple[str, ...]
+    """Ids of the targets, and of members shown before whose record is gone."""
     block: Block | None
     """Why the selection is not closed yet; None: it is."""
 
@@ -58,6 +62,16 @@ class Selected:
 def stamp(time: datetime) -> str:
     """Return a time as users write observation ids, ``2026-01-25T22:26:00``."""
     return time.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def clip(text: str, limit: int = MESSAGE) -> str:
+    """Return the text, shortened to the limit."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def incompleteness(record: ObservationRecord) -> str:
+    """Return why a recording cannot be used."""
+    return "incomplete: " + ("; ".join(record.reasons) or "files are missing")
 
 
 def _of(telescope: str, facts: Facts, wish: Selection) -> tuple[ObservationRecord, ...]:
@@ -116,12 +130,14 @@ def select(group: ObservationGroup, telescope: str, facts: Facts, now: datetime,
     records = _cut(records, wish.count)
     targets = tuple(item for item in records if item.role is Role.TARGET)
     others = [item for item in records if item.role is not Role.TARGET]
+    gone = _gone(wish, seen, targets)
     return Selected(
         targets=targets,
         calibrators=tuple(item for item in others if item.state is ObservationState.SEALED),
         incomplete=tuple(item for item in records if item.state is ObservationState.INCOMPLETE),
         expected=_expected(wish, targets, others),
-        block=_open(wish, known, now, seen, targets, others),
+        names=tuple(sorted([*(item.id for item in targets), *gone])),
+        block=_lost(gone) or _open(wish, known, now, seen, targets, others),
     )
 
 
@@ -140,10 +156,6 @@ def _open(
     others: Sequence[ObservationRecord],
 ) -> Block | None:
     """Return why the selection is not closed, or None."""
-    gone = _gone(wish, seen, targets)
-    if gone:
-        text = f"the record of observation {gone[0]} is gone; restore it or edit spec.observations"
-        return Block("InputsReleased", text, stalled=True)
     pending = _unsealed_inside(wish, facts.ingest.unsealed, targets)
     block = (
         _named_missing(wish, targets, others, pending)
@@ -167,6 +179,13 @@ def _gone(wish: Selection, seen: GroupStatus | None, targets: Iterable[Observati
     if seen is None or (wish.count is not None and len(known) >= wish.count):
         return []  # a late recording may push the last ones out of {start, count}; that is no loss
     return [name for name in seen.members if name not in known and _means(wish, name)]
+
+
+def _lost(gone: Sequence[str]) -> Block | None:
+    if not gone:
+        return None
+    text = f"the record of observation {gone[0]} is gone; restore it or edit spec.observations"
+    return Block("InputsReleased", text, stalled=True)
 
 
 def _means(wish: Selection, name: str) -> bool:

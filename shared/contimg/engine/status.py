@@ -9,21 +9,20 @@ from typing import Literal
 
 from contimg.engine.graph import BAD, USABLE, Graph, Node, State
 from contimg.engine.plan import WATCHER, StagePlan
-from contimg.engine.selection import Block
+from contimg.engine.selection import Block, clip, incompleteness
 from contimg.models.fact import GroupRecord
 from contimg.models.group import Condition, GroupStatus, ObservationGroup, Policy, StageStatus, UnitFailure
 from contimg.models.observation import ObservationState
 from contimg.models.quality import Verdict, worst
 
-__all__ = ["Said", "View", "clip", "published", "refused", "render", "silent", "stage_list", "suspended", "unpublished"]
+__all__ = ["Said", "View", "published", "refused", "render", "silent", "stage_list", "suspended", "unpublished"]
 
-MESSAGE = 1024
-"""Characters of a message."""
 FAILURE = 300
 """Characters of the message of one failed unit: nine stages with five of them stay far below 64 KB."""
 FAILURES = 5
 
 Tri = Literal["True", "False", "Unknown"]
+Kind = Literal["Succeeded", "Progressing", "Stalled", "Degraded"]
 
 
 @dataclass(frozen=True)
@@ -55,37 +54,9 @@ class Said:
     finished: datetime | None = None
 
 
-def clip(text: str, limit: int = MESSAGE) -> str:
-    """Return the text, shortened to the limit."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def make(view: View, said: Said) -> GroupStatus:
-    """Return the status; the time of a condition moves only when its status flips."""
+    """Return the whole status."""
     previous = view.previous
-    reason, message = said.degraded
-    rows: list[tuple[Literal["Succeeded", "Progressing", "Stalled", "Degraded"], Tri, str, str]] = [
-        ("Succeeded", said.succeeded, said.reason if said.succeeded != "Unknown" else "InProgress", said.message),
-        ("Progressing", said.progressing, said.reason, said.message),
-        ("Stalled", said.stalled, said.reason if said.stalled == "True" else "NotStalled", said.message),
-        ("Degraded", "True" if reason else "False", reason or "NotDegraded", message),
-    ]
-    conditions = []
-    for type_, status, why, text in rows:
-        old = previous.condition(type_) if previous is not None else None
-        since = old.last_transition_time if old is not None and old.status == status else view.now
-        shown = clip(text) if status != "False" or type_ == "Succeeded" else ""
-        conditions.append(
-            Condition(
-                type=type_,
-                status=status,
-                reason=why,
-                message=shown,
-                observed_generation=view.group.metadata.generation,
-                last_transition_time=since,
-            )
-        )
-    started = previous.started if previous is not None and previous.started is not None else view.now
     return GroupStatus(
         observed_generation=view.group.metadata.generation,
         phase=said.phase,
@@ -95,9 +66,34 @@ def make(view: View, said: Said) -> GroupStatus:
         verdict=said.verdict,
         members=said.members,
         stages=said.stages,
-        conditions=tuple(conditions),
-        started=started,
+        conditions=_conditions(view, said),
+        started=previous.started if previous is not None and previous.started is not None else view.now,
         finished=said.finished,
+    )
+
+
+def _conditions(view: View, said: Said) -> tuple[Condition, ...]:
+    reason, message = said.degraded
+    known = said.succeeded != "Unknown"
+    stalled = said.stalled == "True"
+    return (
+        _condition(view, "Succeeded", said.succeeded, said.reason if known else "InProgress", said.message),
+        _condition(view, "Progressing", said.progressing, said.reason, said.message),
+        _condition(view, "Stalled", said.stalled, said.reason if stalled else "NotStalled", said.message),
+        _condition(view, "Degraded", "True" if reason else "False", reason or "NotDegraded", message),
+    )
+
+
+def _condition(view: View, type_: Kind, status: Tri, reason: str, message: str) -> Condition:
+    """Return one condition; its time moves only when its status flips."""
+    old = view.previous.condition(type_) if view.previous is not None else None
+    return Condition(
+        type=type_,
+        status=status,
+        reason=reason,
+        message=clip(message) if status != "False" or type_ == "Succeeded" else "",
+        observed_generation=view.group.metadata.generation,
+        last_transition_time=old.last_transition_time if old is not None and old.status == status else view.now,
     )
 
 
@@ -164,7 +160,7 @@ def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
         stage="publish",
         progress="1/1",
         verdict=record.verdict,
-        members=tuple(item.id for item in graph.selected.targets),
+        members=graph.selected.names,
         stages=stage_list(graph),
         finished=record.at,
     )
@@ -205,12 +201,17 @@ def _failed(view: View, goal: Node) -> Said:
     cause = goal.cause or goal
     unit = "" if cause.unit == view.group.name else f" of {cause.unit}"
     told = cause.message or cause.error
-    cure = "raise spec.replay to try again" if cause.recipe is not None and cause.run is None else "edit the group"
-    text = f"stage {cause.plan.name}{unit} failed ({cause.error}): {clip(told, 700)}; mend that, then {cure}"
+    text = f"stage {cause.plan.name}{unit} failed ({cause.error}): {clip(told, 700)}; {_cure(cause)}"
     old = view.previous
     same = old is not None and old.phase == "Failed" and old.finished is not None
     at = old.finished if same and old is not None else view.now
     return Said("Failed", cause.error or "StageFailed", text, succeeded="False", finished=at)
+
+
+def _cure(cause: Node) -> str:
+    if cause.recipe is None:
+        return "mend them and raise spec.replay, or lower spec.minMembers"
+    return "mend that and raise spec.replay" if cause.run is None else "change the parameters or the selection"
 
 
 def _described(graph: Graph, said: Said, asked: Sequence[Node] = ()) -> Said:
@@ -226,7 +227,7 @@ def _described(graph: Graph, said: Said, asked: Sequence[Node] = ()) -> Said:
         stage=plan.name,
         progress=f"{line.done}/{line.total}",
         verdict=worst(verdicts) if verdicts else None,
-        members=tuple(item.id for item in graph.selected.targets),
+        members=graph.selected.names,
         stages=stages,
     )
 
@@ -241,7 +242,7 @@ def _at_work(graph: Graph, asked: Sequence[Node]) -> StagePlan:
 
 
 def _work(graph: Graph, asked: Sequence[Node]) -> str:
-    line = next(item for item in stage_list(graph) if item.stage == _at_work(graph, asked).name)
+    line = _line(graph, _at_work(graph, asked))
     text = f"{line.stage}: {line.done} of {line.total} done, {line.running} running"
     return text + (f", {line.failed} failed" if line.failed else "")
 
@@ -253,7 +254,7 @@ def _tasks(number: int) -> str:
 def degradation(graph: Graph) -> tuple[str, str]:
     """Return reason and message of ``Degraded``; empty strings when all is well."""
     parts: list[tuple[str, str]] = []
-    lost = _lost(graph)
+    lost = graph.lost()
     if lost:
         shown = "; ".join(f"{unit} ({why})" for unit, why in lost[:FAILURES])
         more = f"; and {len(lost) - FAILURES} more" if len(lost) > FAILURES else ""
@@ -268,15 +269,6 @@ def degradation(graph: Graph) -> tuple[str, str]:
         named = ", ".join(dict.fromkeys(f"{node.plan.name} {node.unit}" for node in low[:FAILURES]))
         parts.append(("Quality", f"figures degraded in {len(low)} runs: {named}" if low[1:] else f"degraded: {named}"))
     return (parts[0][0], "; ".join(text for _, text in parts)) if parts else ("", "")
-
-
-def _lost(graph: Graph) -> list[tuple[str, str]]:
-    """Return the observations that are not used, with the reason."""
-    found = [
-        (item.id, "incomplete: " + ("; ".join(item.reasons) or "files missing")) for item in graph.selected.incomplete
-    ]
-    failed = [node for node in graph.all() if node.plan.per_observation and node.state is State.FAILED]
-    return found + [(node.unit, f"{node.plan.name}: {clip(node.message or node.error, 120)}") for node in failed]
 
 
 def _calibration(graph: Graph) -> dict[str, str]:
@@ -296,7 +288,7 @@ def _ingest_line(graph: Graph) -> StageStatus:
     selected = graph.selected
     sealed = len(selected.members) + len(selected.calibrators)
     failures = [
-        UnitFailure(unit=item.id, error="Incomplete", message=clip("; ".join(item.reasons) or "files missing", FAILURE))
+        UnitFailure(unit=item.id, error="Incomplete", message=clip(incompleteness(item), FAILURE))
         for item in selected.incomplete[:FAILURES]
     ]
     return StageStatus(

@@ -9,7 +9,7 @@ import sys
 import structlog
 
 from contimg.bus import Bus
-from contimg.errors import ContimgError
+from contimg.errors import BadConfig, ContimgError
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import serve_keeper, tend
 from contimg.layout import Layout
@@ -22,7 +22,9 @@ async def _serve(keeper: Keeper) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     url, user, password = (env.get(f"CONTIMG_NATS_{name}", "") for name in ("URL", "USER", "PASSWORD"))
     shard = env.get("CONTIMG_SHARD", "main")
-    bus = await Bus.connect(url or "nats://127.0.0.1:4222", user, password, shard=shard, limits=keeper.limits)
+    if not url:
+        raise BadConfig("CONTIMG_NATS_URL is not set; give the address of the NATS server, e.g. nats://nats:4222")
+    bus = await Bus.connect(url, user, password, shard=shard, limits=keeper.limits)
     async with bus:
         await serve_keeper(bus, keeper, shard)
         tending = asyncio.create_task(tend(keeper))

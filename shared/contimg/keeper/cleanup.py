@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from contimg import crash
 from contimg.keeper.index import Index
-from contimg.keeper.published import points_at, put_registry
+from contimg.keeper.published import points_at, published_names, put_registry
 from contimg.keeper.rows import set_present, text
 from contimg.keeper.tables import runs
 from contimg.layout import DATA_TYPES, Layout
@@ -82,14 +82,15 @@ def _release(layout: Layout, index: Index, manifest: Manifest, home: str) -> Non
     if run.is_dir():
         run.rename(trash)
     crash.point("keeper.clean.renamed")
-    _delete(layout, manifest, run, trash)
+    _delete(layout, index, manifest, run, trash)
     set_present(index, manifest.task, present=False, stamp="")
     put_registry(index, layout, manifest, home, present=False)
     crash.point("keeper.clean.done")
 
 
-def _delete(layout: Layout, manifest: Manifest, run: Path, trash: Path) -> None:
-    for name, inside in names_of(layout, manifest).items():
+def _delete(layout: Layout, index: Index, manifest: Manifest, run: Path, trash: Path) -> None:
+    names = names_of(layout, manifest) | published_names(index, layout, manifest.task)
+    for name, inside in names.items():
         if _is_ours(name, run / inside, trash / inside):
             name.unlink()
             crash.point("keeper.clean.unlinked")
@@ -113,7 +114,7 @@ def _empty_trash(layout: Layout, index: Index) -> None:
             run = layout.run(home, task)
             if known and not run.exists():
                 manifest = Manifest.model_validate_json(known[0]["manifest"])
-                _delete(layout, manifest, run, trash)
+                _delete(layout, index, manifest, run, trash)
                 set_present(index, task, present=False, stamp="")
                 put_registry(index, layout, manifest, home, present=False)
             else:

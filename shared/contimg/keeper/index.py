@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from contimg.errors import BadConfig, Unavailable
 from contimg.keeper.mounts import refuse_network
-from contimg.keeper.tables import METADATA, SCHEMA_VERSION, VIEWS
+from contimg.keeper.tables import METADATA, SCHEMA_VERSION, VIEWS, runs
 from contimg.layout import Layout
 
 __all__ = ["DATABASE_NAMES", "Index", "upsert"]
@@ -58,7 +58,10 @@ class Index:
         engines = {name: _engine(path) for name, path in layout.databases.items()}
         for name in fresh:
             _create(name, engines[name])
-        return cls(engines, fresh)
+        index = cls(engines, fresh)
+        if fresh:
+            index.forget_runs()
+        return index
 
     @classmethod
     def open_readonly(cls, layout: Layout, *, immutable: bool) -> Index:
@@ -68,6 +71,11 @@ class Index:
         """
         flags = "mode=ro&immutable=1" if immutable else "mode=ro"
         return cls({name: _reader(path, flags) for name, path in layout.databases.items()})
+
+    def forget_runs(self) -> None:
+        """Let the next scan read all manifests again: they fill three databases, of which one is new."""
+        with self.begin("products") as connection:
+            connection.execute(runs.update().values(stamp=""))
 
     @contextmanager
     def begin(self, name: str) -> Iterator[Connection]:

@@ -20,13 +20,13 @@ from contimg.files import make_directory
 from contimg.keeper.cleanup import CleanReport, clean_attempts, clean_failed, clean_runs, note_wanted
 from contimg.keeper.facts import Memory, try_fact, window
 from contimg.keeper.index import Index
-from contimg.keeper.published import is_current, put_registry
+from contimg.keeper.published import is_current, keep_plan, plan_path, put_plan, put_registry
 from contimg.keeper.queries import Queries
 from contimg.keeper.records import read_record, stamp, write_record
 from contimg.keeper.reference import Reference
 from contimg.keeper.rows import put_attempt, put_group, put_manifest, run_fact, table_fact
 from contimg.keeper.scan import ScanReport, check_products, scan, scan_ingest
-from contimg.keeper.tables import data_registry, runs
+from contimg.keeper.tables import publications, runs
 from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import Facts, GroupRecord, IngestFact, TryFact, UnsealedFact
@@ -158,15 +158,21 @@ class Keeper:
         return record
 
     def register_group(self, record: GroupRecord) -> None:
-        """Write ``state/groups/<group>.json``: the wish was met by this publish run."""
+        """Write ``state/groups/<group>.json``: the wish was met by this publish run.
+
+        It may be registered before that run is (P6: effects come first).
+        """
         path = self.layout.groups / f"{record.group}.json"
         with self._lock:
+            plan = keep_plan(self.layout, record.task)
+            if plan is not None:
+                put_plan(self.index, record.task, plan, stamp(plan_path(self.layout, record.task)))
             crash.point("keeper.group.write")
             write_record(path, record.model_dump_json(indent=1))
             crash.point("keeper.group.index")
+            self._refresh_registry(record)
             put_group(self.index, record, stamp(path))
             self._memory.groups[record.group] = record
-            self._refresh_registry(record)
             crash.point("keeper.group.done")
 
     def register_observation(self, record: ObservationRecord) -> None:
@@ -191,21 +197,13 @@ class Keeper:
 
     def _refresh_registry(self, record: GroupRecord) -> None:
         """Bring ``data_registry`` up to date for what the group publishes now and published before."""
-        before = select(data_registry.c.task).where(
-            data_registry.c.group_id == record.group, data_registry.c.status.in_(("published", "superseded"))
-        )
-        tasks = {row["task"] for row in self.index.rows("data_registry", before.distinct())}
-        for manifest in self._manifests(tasks | self._publication(record)):
+        ours = select(publications.c.task).where(publications.c.group_id == record.group).distinct()
+        tasks = sorted(row["task"] for row in self.index.rows("data_registry", ours))
+        chosen = select(runs.c.manifest).where(runs.c.task.in_(tasks))
+        for row in self.index.rows("products", chosen):
+            manifest = Manifest.model_validate_json(row["manifest"])
             fact = self._memory.runs[manifest.task]
             put_registry(self.index, self.layout, manifest, fact.home, present=fact.present)
-
-    def _publication(self, record: GroupRecord) -> set[str]:
-        """Return the publish run and its inputs."""
-        return {record.task} | {ref.task for m in self._manifests({record.task}) for ref in m.inputs}
-
-    def _manifests(self, tasks: Iterable[str]) -> list[Manifest]:
-        chosen = select(runs.c.manifest).where(runs.c.task.in_(sorted(tasks)))
-        return [Manifest.model_validate_json(row["manifest"]) for row in self.index.rows("products", chosen)]
 
     def facts(
         self,
@@ -270,8 +268,7 @@ class Keeper:
 
     def _judged(self, record: GroupRecord) -> GroupRecord:
         """Return a group record with ``current`` as the archive shows it now."""
-        current = is_current(self.layout, record, self._manifests(self._publication(record)))
-        return record.model_copy(update={"current": current})
+        return record.model_copy(update={"current": is_current(self.index, self.layout, record)})
 
 
 def _take_lock(layout: Layout) -> IO[str]:

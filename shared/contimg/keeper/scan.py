@@ -9,18 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, delete
+from sqlalchemy import Table, delete, select
 
 from contimg.errors import Damaged
 from contimg.keeper.index import Index, upsert
-from contimg.keeper.published import archive_home, put_registry
+from contimg.keeper.published import plans_directory, put_plan, put_registry
 from contimg.keeper.records import read_record, stamp
 from contimg.keeper.rows import home_of, put_attempt, put_group, put_manifest, put_observation, set_present
-from contimg.keeper.tables import attempts, damaged, files, groups, observations, quarantine, runs
+from contimg.keeper.tables import attempts, damaged, files, groups, observations, plans, publications, quarantine, runs
 from contimg.layout import DATA_TYPES, Layout
 from contimg.models.fact import GroupRecord
 from contimg.models.manifest import AttemptRecord, Manifest
 from contimg.models.observation import ObservationRecord
+from contimg.plan import Plan
 from contimg.stage.attempt import MANIFEST
 
 __all__ = ["ScanReport", "check_products", "scan", "scan_ingest"]
@@ -61,6 +62,7 @@ def check_products(run: Path, manifest: Manifest) -> None:
 def scan(layout: Layout, index: Index, now: datetime) -> ScanReport:
     """Bring all indexes up to date with manifests and records on disk."""
     report = ScanReport()
+    _scan_plans(layout, index, report)
     _scan_runs(layout, index, now, report)
     _scan_archive(layout, index)
     _scan_attempts(layout, index, report)
@@ -126,6 +128,17 @@ def _refresh(
         for name in gone:
             connection.execute(delete(table).where(table.c[key] == name))
     return gone
+
+
+def _scan_plans(layout: Layout, index: Index, report: ScanReport) -> None:
+    def plan(path: Path, mark: str) -> None:
+        put_plan(index, path.stem, read_record(path, Plan), mark)
+
+    found = {path.stem: path for path in _json(plans_directory(layout), "*.json")}
+    gone = _refresh(index, "data_registry", plans, found, plan, report)
+    with index.begin("data_registry") as connection:
+        for key in gone:
+            connection.execute(delete(publications).where(publications.c.plan == key))
 
 
 def _scan_groups(layout: Layout, index: Index, report: ScanReport) -> None:
@@ -208,12 +221,11 @@ def _scan_run(
 
 def _scan_archive(layout: Layout, index: Index) -> None:
     """Bring status and published paths up to date for everything that is in the archive."""
-    homes = {archive_home(layout, name) for name in DATA_TYPES} - {None}
-    runs_of = (home / ".runs" for home in homes if home is not None)
-    kept = {entry.name for directory in runs_of if directory.is_dir() for entry in directory.iterdir()}
-    for row in index.rows("products", runs.select().where(runs.c.task.in_(kept))):
-        manifest = Manifest.model_validate_json(row["manifest"])
-        put_registry(index, layout, manifest, row["home"], present=row["present"])
+    published = index.rows("data_registry", select(publications.c.task).distinct())
+    for item in published:
+        for row in index.rows("products", runs.select().where(runs.c.task == item["task"])):
+            manifest = Manifest.model_validate_json(row["manifest"])
+            put_registry(index, layout, manifest, row["home"], present=row["present"])
 
 
 def _put_damaged(index: Index, report: ScanReport) -> None:

@@ -1,4 +1,4 @@
-"""The keeper on the bus: ``contimg.rpc.<shard>.{register, facts, observations, tables, inputs, wanted}``, and its client.
+"""The keeper on the bus as ``contimg.rpc.<shard>.{register, facts, observations, tables, inputs, wanted}``; its client.
 
 The bus cuts answers into pages and carries our errors by class. Handlers run in threads: a scan or a slow disk never
 holds up the heartbeats of a process that also works on tasks.

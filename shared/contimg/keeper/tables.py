@@ -215,6 +215,21 @@ groups = Table(
     _stamp(),
 )
 
+plans = Table("plans", DATA_REGISTRY, _text("task", key=True), _text("group_id"), _stamp())
+
+publications = Table(
+    "publications",
+    DATA_REGISTRY,
+    _text("plan", key=True),
+    _text("task", key=True),
+    _text("path", key=True),
+    _text("type"),
+    _text("name"),
+    _text("s3_key"),
+    _text("group_id"),
+    Index("publications_task", "task"),
+)
+
 damaged = Table("damaged", PRODUCTS, _text("path", key=True), _text("sentence"))
 
 VIEWS: dict[str, tuple[str, ...]] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from contimg.models.base import ResourceModel, TaskId, UtcTime
-from contimg.models.identity import digest
+from contimg.models.identity import canonical, digest
 from contimg.models.quality import Verdict
 
 __all__ = [
@@ -49,6 +50,10 @@ class Selection(ResourceModel):
             raise ValueError("start is missing")
         if self.members and self.start is not None:
             raise ValueError("members and start exclude each other")
+        twice = [name for name, number in Counter(self.members).items() if number > 1]
+        if twice:
+            msg = f"member {twice[0]!r} stands twice"
+            raise ValueError(msg)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("end must be later than start")
         return self
@@ -96,6 +101,17 @@ class GroupSpec(ResourceModel):
     reprocess: Annotated[int, Field(ge=0)] = 0
     """Raise it to use today's recipes and calibration for a complete group."""
     shard: str = "main"
+
+    @field_validator("stages")
+    @classmethod
+    def _plain(cls, stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Refuse what has no identity: dates that YAML made, infinite and huge numbers."""
+        try:
+            canonical(stages)
+        except (TypeError, ValueError) as error:
+            msg = f"parameters must be plain text, booleans, lists and finite numbers: {error}"
+            raise ValueError(msg) from error
+        return stages
 
     @property
     def digest(self) -> str:

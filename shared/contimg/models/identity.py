@@ -50,6 +50,6 @@ def task_id(stage: str, recipe_version: int, unit: str, params: Mapping[str, Any
         Task ids by data type, raw digest, reference checksums and options; no paths, no times. Empty
         entries are left out, so that a new kind of input does not change old ids.
     """
-    kept = {key: value for key, value in inputs.items() if value not in ({}, [], "", None)}
+    kept = {key: value for key, value in inputs.items() if value not in ({}, [], (), "", None)}
     recipe = {"stage": stage, "recipe_version": recipe_version, "unit": unit, "params": params, "inputs": kept}
     return digest(recipe)[:32]

@@ -38,7 +38,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 _BY_ALIAS = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
-_LONG_NAME = re.compile(r"^(\d{4}[+-]\d{3})\d*(?:_\d+)?$")
+_LONG_NAME = re.compile(r"^(\d{4}[+-]\d{3})\d{4,}(?:_\d+)?$")
 
 
 def primary_names(name: str) -> tuple[str, ...]:

@@ -171,7 +171,6 @@ def fit_gaussian(
     correlation: Array | None = None,
     *,
     radius: float,
-    fixed_shape: bool = False,
 ) -> Fit:
     """Fit an elliptical Gaussian by unweighted least squares inside a circle.
 
@@ -189,8 +188,6 @@ def fit_gaussian(
         Autocorrelation of the noise; None: independent pixels.
     radius
         Of the circle, in pixels.
-    fixed_shape
-        Keep the form: a point source seen through the beam.
 
     Returns
     -------
@@ -206,34 +203,26 @@ def fit_gaussian(
     cut = image[ys, xs]
     use = ((xs - x0) ** 2 + (ys - y0) ** 2 <= radius**2) & np.isfinite(cut)
     x, y, data = xs[use].astype(np.float64), ys[use].astype(np.float64), cut[use].astype(np.float64)
-    free = 3 if fixed_shape else 6
-    full = np.array([amplitude, x0, y0, *form])
-    nothing = Fit(full, np.full((6, 6), np.nan), converged=False)
-    if data.size < 2 * free:
+    first = np.array([amplitude, x0, y0, *form])
+    nothing = Fit(first, np.full((6, 6), np.nan), converged=False)
+    if data.size < 2 * first.size:
         return nothing
-    scale = np.array([abs(amplitude), 1.0, 1.0, *(3 * [np.sqrt(form[0] * form[1])])])[:free]
-
-    def complete(values: Array) -> Array:
-        return np.concatenate([values, full[free:]])
-
     found = least_squares(
-        lambda v: gaussian(complete(v), x, y) - data,
-        full[:free],
-        jac=lambda v: _jacobian(complete(v), x, y)[:, :free],
-        x_scale=scale,
+        lambda params: gaussian(params, x, y) - data,
+        first,
+        jac=lambda params: _jacobian(params, x, y),
+        x_scale=np.array([abs(amplitude), 1.0, 1.0, *(3 * [np.sqrt(form[0] * form[1])])]),
         method="lm",
         max_nfev=60,
     )
-    params = complete(found.x)
+    params = np.asarray(found.x)
     if not found.success or params[3] * params[4] <= params[5] ** 2 / 4.0 or params[3] <= 0:
         return nothing
-    return Fit(params, _sandwich(params, x, y, free, rms, correlation), converged=True)
+    return Fit(params, _sandwich(params, x, y, rms, correlation), converged=True)
 
 
-def _sandwich(params: Array, x: Array, y: Array, free: int, rms: float, correlation: Array | None) -> Array:
-    jacobian = _jacobian(params, x, y)[:, :free]
+def _sandwich(params: Array, x: Array, y: Array, rms: float, correlation: Array | None) -> Array:
+    jacobian = _jacobian(params, x, y)
     bread = np.linalg.pinv(jacobian.T @ jacobian)
     noise = np.eye(x.size) if correlation is None else _noise_covariance(x, y, correlation)
-    covariance = np.zeros((6, 6))
-    covariance[:free, :free] = rms**2 * bread @ (jacobian.T @ noise @ jacobian) @ bread
-    return covariance
+    return np.asarray(rms**2 * bread @ (jacobian.T @ noise @ jacobian) @ bread)

@@ -91,9 +91,7 @@ def _drift(gains: Gains, rng: np.random.Generator, shape: tuple[int, ...]) -> Co
     steps = rng.standard_normal((2, *shape))
     steps[:, 0] = 0
     phase, amplitude = np.cumsum(steps, axis=1)
-    return np.asarray(
-        (1 + gains.amplitude_drift * amplitude) * np.exp(1j * np.radians(gains.phase_drift_deg) * phase)
-    )
+    return np.asarray((1 + gains.amplitude_drift * amplitude) * np.exp(1j * np.radians(gains.phase_drift_deg) * phase))
 
 
 def draw_rfi(rfi: Rfi | None, seed: int, observation: int, integrations: int, channels: int) -> tuple[RfiEvent, ...]:

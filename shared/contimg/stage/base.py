@@ -48,7 +48,8 @@ class Run:
         """
         found = self.products(type_, role)
         if len(found) != 1:
-            msg = f"run {self.manifest.task} of stage {self.manifest.stage} has {len(found)} products {type_}/{role}, not 1"
+            run = f"run {self.manifest.task} of stage {self.manifest.stage}"
+            msg = f"{run} has {len(found)} products {type_}/{role}, not 1"
             raise BadInput(msg)
         return found[0]
 

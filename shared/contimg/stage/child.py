@@ -100,7 +100,7 @@ def _prepare(name: str, runner: str, params: str, replies: _Replies) -> tuple[St
         params_class: type[StageParams] = load(params)
         _configure_casa(name)
         stage_class.warm_up()
-    except Exception as error:  # whatever an import raises must reach the record of the attempt
+    except Exception as error:  # noqa: BLE001 - whatever an import raises must reach the record of the attempt
         traceback.print_exc()
         replies.send(_failure(error, Path()) | {"log": traceback.format_exc()})
         sys.exit(1)
@@ -152,7 +152,7 @@ def _serve(
         result = stage.run(context)
         crash.point("child.done")
         return _success(result, sources)
-    except Exception as error:  # the class of whatever a stage raises decides what happens next
+    except Exception as error:  # noqa: BLE001 - the class of whatever a stage raises decides what happens next
         traceback.print_exc()
         return _failure(error, workdir)
 

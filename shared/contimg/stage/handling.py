@@ -31,11 +31,10 @@ from contimg.stage.attempt import Attempt, TaskLock, open_attempt, read_records,
 from contimg.stage.base import Run
 from contimg.stage.commit import commit, read_run
 from contimg.stage.context import read_observation
-from contimg.stage.disk import remove_tree
 from contimg.stage.failure import Failure, backoff_s, close_failed, forbids_another
 from contimg.stage.names import name_products
 from contimg.stage.reply import Unforeseen, read_reply
-from contimg.stage.warm import ChildDied, WarmChild
+from contimg.stage.warm import ChildDied, WarmChild, completed
 from contimg.stage.watch import Frozen, Pulse, Watch
 from contimg.telemetry import ATTEMPT_SECONDS, PEAK_BYTES, TASKS
 
@@ -71,13 +70,8 @@ class Tools:
 
 
 async def _thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run a step in a thread; a cancellation waits until the step is complete."""
-    step = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(step)
-    except asyncio.CancelledError:
-        await asyncio.wait({step})
-        raise
+    """Run a step in a thread, to its end."""
+    return await completed(asyncio.to_thread(function, *arguments))
 
 
 async def _quietly(call: Awaitable[None]) -> None:

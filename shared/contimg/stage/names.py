@@ -25,9 +25,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def names_of(layout: Layout, manifest: Manifest) -> dict[Path, str]:
     """Return the absolute names of a run with the path inside the run that each points to."""
-    return {
-        layout.home(product.type) / name: product.path for product in manifest.products for name in product.names
-    }
+    return {layout.home(product.type) / name: product.path for product in manifest.products for name in product.names}
 
 
 def name_products(layout: Layout, run: Run) -> list[Path]:

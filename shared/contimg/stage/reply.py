@@ -13,7 +13,7 @@ from contimg.stage.commit import Made
 __all__ = ["Unforeseen", "read_reply"]
 
 
-class Unforeseen(Exception):  # noqa: N818 - a fact, which the worker judges
+class Unforeseen(Exception):
     """The stage raised something that is no error of ours, or its process crashed."""
 
 

@@ -9,9 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -20,13 +20,29 @@ from contimg.limits import MIB, ProtocolLimits
 from contimg.models.params import StageSpec
 from contimg.models.task import Task
 
-__all__ = ["ChildDied", "Progress", "WarmChild", "child_environment"]
+__all__ = ["ChildDied", "Progress", "WarmChild", "child_environment", "completed", "describe_status"]
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
 _LONGEST_LINE = 64 * MIB
 
 
-class ChildDied(Exception):  # noqa: N818 - a fact, which the worker judges
+async def completed(work: Coroutine[Any, Any, T]) -> T:
+    """Await something to its end; a cancellation is obeyed only then."""
+    step = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not step.done():
+        try:
+            await asyncio.wait({step})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return step.result()
+
+
+class ChildDied(Exception):
     """The process ended instead of answering."""
 
     def __init__(self, status: int) -> None:

@@ -17,15 +17,15 @@ from contimg.errors import ResourceExhausted, Retryable
 from contimg.limits import ProtocolLimits
 from contimg.models.manifest import Usage
 from contimg.models.task import Task
-from contimg.stage.warm import Progress, WarmChild
+from contimg.stage.warm import Progress, WarmChild, completed
 
 __all__ = ["Frozen", "GroupMeter", "Pulse", "Watch", "memory_limit"]
 
 _CGROUP_FILES = ("memory.max", "memory.limit_in_bytes", "memory/memory.limit_in_bytes")
 
 
-class Frozen(Exception):  # noqa: N818 - a fact about ourselves, not about the task
-    """This process did not run for so long that its tasks may have been given to others."""
+class Frozen(Exception):
+    """We did not run for so long that our tasks may have been given to others."""
 
 
 class Pulse:
@@ -179,9 +179,13 @@ class Watch:
             self._pulse.beat()
             return conversation.result()
         finally:
-            if not conversation.done():
-                await asyncio.shield(self._child.end())
-                conversation.cancel()
-                await asyncio.wait({conversation})
-            if not conversation.cancelled():
-                conversation.exception()  # looked at, so that asyncio does not complain
+            await completed(self._settle(conversation))
+
+    async def _settle(self, conversation: asyncio.Task[dict[str, Any]]) -> None:
+        """End the child unless it has answered; its last words are of no interest then."""
+        if not conversation.done():
+            await self._child.end()
+            conversation.cancel()
+            await asyncio.wait({conversation})
+        if not conversation.cancelled():
+            conversation.exception()  # looked at, so that asyncio does not complain

@@ -18,7 +18,7 @@ from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.params import StageSpec, spec_of
 from contimg.stage.handling import Effect, Handling, Register, Tools
-from contimg.stage.warm import WarmChild
+from contimg.stage.warm import WarmChild, completed
 from contimg.telemetry import configure_logging, serve_metrics
 
 __all__ = ["Effect", "Register", "Worker", "main", "register_over"]
@@ -54,7 +54,7 @@ class Worker:
         Start the children at once instead of with the first task.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last four have defaults
         self,
         layout: Layout,
         bus: Bus,
@@ -85,9 +85,17 @@ class Worker:
         Call it on the main thread. Cancel it to end the child at once and to hand the task back without
         counting a try.
         """
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._slots):
-                group.create_task(self._slot())
+        slots = [asyncio.create_task(self._slot()) for _ in range(self._slots)]
+        try:
+            await asyncio.wait(slots, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._stopping.set()  # Python 3.11 may lose a cancellation inside wait_for; the loops see this instead
+            for slot in slots:
+                slot.cancel()
+            await completed(asyncio.wait(slots))
+        for slot in slots:
+            if not slot.cancelled():
+                slot.result()
 
     async def _slot(self) -> None:
         keeper = _ChildKeeper(self._spec, self._layout, self._limits)
@@ -110,7 +118,7 @@ class Worker:
                 if message is not None:
                     await Handling(tools, message).run()
         finally:
-            await asyncio.shield(keeper.drop())
+            await completed(keeper.drop())
 
     async def _fetch(self) -> TaskMessage | None:
         """Wait for a message, with a growing back-off while stream, consumer or server are missing."""
@@ -118,15 +126,27 @@ class Worker:
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return fetching.result() if fetching.done() else None
+        except asyncio.CancelledError:
+            await completed(self._abandon(fetching))
+            raise
         finally:
-            for waiting in (fetching, stopping):
-                waiting.cancel()
-            await asyncio.wait({fetching, stopping})
+            stopping.cancel()
+        if fetching.done():
+            return fetching.result()
+        await completed(self._abandon(fetching))
+        return None
 
-    async def _fetch_once(self) -> TaskMessage:
+    async def _abandon(self, fetching: asyncio.Task[TaskMessage | None]) -> None:
+        """End a fetch; hand back what it got at the last moment."""
+        fetching.cancel()
+        await asyncio.wait({fetching})
+        if not fetching.cancelled() and (message := fetching.result()) is not None:
+            with contextlib.suppress(Unavailable):
+                await message.nak()
+
+    async def _fetch_once(self) -> TaskMessage | None:
         wait = self._limits.rebind_s
-        while True:
+        while not self._stopping.is_set():
             try:
                 message = await self._bus.fetch(self._spec.name)
             except Unavailable as error:
@@ -137,6 +157,7 @@ class Worker:
             wait = self._limits.rebind_s
             if message is not None:
                 return message
+        return None
 
 
 class _ChildKeeper:
@@ -186,9 +207,7 @@ async def _serve(stage: str, effects: Mapping[str, Effect] | None) -> None:
     shard = os.environ.get("CONTIMG_SHARD") or "default"
     limits = ProtocolLimits()
     async with await Bus.connect(url, user, password, shard=shard, limits=limits) as bus:
-        worker = Worker(
-            Layout.from_environment(), bus, spec, limits, register_over(bus), effects=effects, prewarm=True
-        )
+        worker = Worker(Layout.from_environment(), bus, spec, limits, register_over(bus), effects=effects, prewarm=True)
         await _until_told(worker, spec.time_limit_s)
 
 

@@ -52,9 +52,10 @@ class EngineMachine(RuleBasedStateMachine):
         minimum=st.sampled_from([None, None, 1, 2]),
         form=st.sampled_from(["count", "end", "members"]),
         crossmatch=st.booleans(),
-        calibrator=st.integers(0, 4),
+        calibrator=st.sampled_from([0, 1, 2, 2, 3, 4]),
+        ready=st.sampled_from([True, True, False]),
     )
-    def begin(self, minimum, form, crossmatch, calibrator):
+    def begin(self, minimum, form, crossmatch, calibrator, ready):
         self.calibrator = calibrator
         stages = {"crossmatch": {"enabled": crossmatch}}
         groups = []
@@ -76,6 +77,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.meaning = {}
         self.poisoned = False
         self.last = None
+        if ready:
+            self.arrive_all()
 
     # what arrives
 
@@ -180,6 +183,21 @@ class EngineMachine(RuleBasedStateMachine):
                 self.shared.verdicts.clear()
                 self._world_of(task).commit(task)
 
+    @rule(
+        which=st.integers(0, 1),
+        fates=st.lists(st.sampled_from(["", "", "", "degraded", "failed", "retryable", "final", "lost"]), max_size=7),
+        pick=picks,
+    )
+    def work(self, which, fates, pick):
+        """Let workers take everything, round by round; in each round one task meets its fate."""
+        for fate in fates:
+            self.decide(which, pick)
+            if self.queue and fate in ("degraded", "failed"):
+                self.commit(pick, Verdict(fate))
+            elif self.queue and fate:
+                self.fail(pick, fate)
+            self.commit_all()
+
     @precondition(lambda self: self.queue)
     @rule(pick=picks)
     def start(self, pick):
@@ -193,7 +211,9 @@ class EngineMachine(RuleBasedStateMachine):
         task = self._pick(pick)
         if task.task in self.shared.runs:
             return
-        self.shared.fail(task, "BadInput" if how == "final" else "Unavailable", final=how == "final", lost=how == "lost")
+        self.shared.fail(
+            task, "BadInput" if how == "final" else "Unavailable", final=how == "final", lost=how == "lost"
+        )
         if self.shared.tries[task.task].final:
             del self.queue[task.task]
 
@@ -279,6 +299,8 @@ class EngineMachine(RuleBasedStateMachine):
             world.now = START + timedelta(days=3)
             world.verdicts.clear()
             self._edit(which, suspend=False, replay=rounds)
+        for world in (*self.worlds, *self.worlds):  # the second may have solved what the first needs
+            world.settle()
         for world in self.worlds:
             self._ends(world)
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from contimg.layout import Layout
-from contimg.servers.nats import NatsServer
 from nats_fixture import Bench, connected
 from toy_stages import layout_in
+
+from contimg.layout import Layout
+from contimg.servers.nats import NatsServer
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,16 @@
-"""What the publish stage wants to see in the archive; the worker carries it out."""
+"""What the publish stage wants to see in the archive, and under which names; the worker carries it out."""
 
 from __future__ import annotations
 
+from contimg.layout import DATA_TYPES
 from contimg.models.base import Model, TaskId
 from contimg.models.manifest import Product
 from contimg.models.quality import Verdict
 
-__all__ = ["Plan", "PlanItem", "plan_item"]
+__all__ = ["Plan", "PlanItem", "plan_item", "published_name", "s3_key"]
 
 SHARED_NAMES = {"image", "calibrated_ms"}
-"""Types whose file names are those of observations: two overlapping groups publish them below their own names."""
+"""Types named after observations: two overlapping groups publish theirs below their own names."""
 
 
 class PlanItem(Model):
@@ -19,11 +20,11 @@ class PlanItem(Model):
     """Data type; also the home under which the run lies."""
     task: TaskId
     path: str
-    """Path inside the run."""
+    """Path inside the run, on staging and in the archive."""
     name: str
     """Published name, relative to the archive directory of the type: ``<date>/<file>``."""
     key: str
-    """S3 key, ``<type>/<date>/<task>/<file>``; a directory becomes one tar."""
+    """S3 key; a directory becomes one tar."""
     sha256: str
     bytes: int
     role: str = ""
@@ -44,16 +45,25 @@ class Plan(Model):
     items: tuple[PlanItem, ...]
 
 
+def published_name(product: Product, group: str, date: str) -> str:
+    """Return the name of a product relative to the archive directory of its type."""
+    file = product.names[0].rsplit("/", 1)[-1] if product.names else product.path.rsplit("/", 1)[-1]
+    return f"{date}/{group}/{file}" if product.type in SHARED_NAMES else f"{date}/{file}"
+
+
+def s3_key(product: Product, task: str, date: str, *, directory: bool) -> str:
+    """Return ``<type>/<date>/<task>/<file>``, the type as the archive spells it."""
+    return f"{DATA_TYPES[product.type].archive}/{date}/{task}/{product.path}" + (".tar" if directory else "")
+
+
 def plan_item(product: Product, task: str, group: str, date: str, *, directory: bool) -> PlanItem:
     """Return the item of one product: where it will lie and under which name."""
-    file = product.names[0].rsplit("/", 1)[-1] if product.names else product.path.rsplit("/", 1)[-1]
-    name = f"{date}/{group}/{file}" if product.type in SHARED_NAMES else f"{date}/{file}"
     return PlanItem(
         type=product.type,
         task=task,
         path=product.path,
-        name=name,
-        key=f"{product.type}/{date}/{task}/{file}" + (".tar" if directory else ""),
+        name=published_name(product, group, date),
+        key=s3_key(product, task, date, directory=directory),
         sha256=product.sha256,
         bytes=product.bytes,
         role=product.role,

@@ -1,0 +1,46 @@
+"""What the parent does after a stage's run is committed: publish carries out the plan its child wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from contimg.archive import Archive
+from contimg.models.fact import GroupRecord
+from contimg.plan import Plan
+from contimg.models.task import Task
+from contimg.stage.base import Run
+from contimg.stage.handling import Effect
+
+__all__ = ["publish_effect"]
+
+
+def publish_effect(archive: Callable[[], Archive], register_group: Callable[[GroupRecord], None]) -> Effect:
+    """Return the effect of stage publish: copy, upload, verify, names, pointer, then the group's record.
+
+    Parameters
+    ----------
+    archive
+        Gives the archive; may wait until an object store is up.
+    register_group
+        Tells the keeper what became of the group.
+    """
+
+    def effect(run: Run, task: Task) -> None:
+        plan = Plan.model_validate_json(run.product("metadata", "plan").read_bytes())
+        if plan.publish:
+            archive().publish(plan, run)
+        register_group(
+            GroupRecord(
+                group=task.group,
+                spec_digest=task.spec_digest,
+                task=task.task,
+                published=plan.publish,
+                reason=plan.reason,
+                verdict=plan.verdict,
+                at=datetime.now(UTC),
+                members=task.members,
+            )
+        )
+
+    return effect

@@ -1,0 +1,3 @@
+"""placeholder"""
+def run_by_hand(*a, **k):
+    raise NotImplementedError

@@ -1,0 +1,261 @@
+"""The keeper over a real nats-server, and its process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from keeper_site import T0, Site, task_of
+
+from contimg import crash
+from contimg.bus import Bus
+from contimg.errors import BadInput, Damaged, Unavailable
+from contimg.keeper import Keeper, service
+from contimg.keeper.service import KeeperClient, serve_keeper
+from contimg.layout import Layout
+from contimg.limits import ProtocolLimits
+from contimg.models.fact import IngestFact, UnsealedFact
+from contimg.servers.nats import NatsServer
+
+pytestmark = pytest.mark.integration
+LIMITS = ProtocolLimits(page_bytes=2000, rpc_s=5.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with NatsServer(tmp_path_factory.mktemp("nats")) as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(Layout(tmp_path / "stage", tmp_path / "data"))
+
+
+async def connect(server):
+    return await Bus.connect(server.url, server.user, server.password, shard="s", limits=LIMITS)
+
+
+@pytest.fixture
+async def client(server, site):
+    with Keeper(site.layout, LIMITS) as keeper:
+        async with await connect(server) as bus:
+            await serve_keeper(bus, keeper, "s")
+            asked = KeeperClient(bus, "s")
+            asked.keeper = keeper
+            yield asked
+
+
+async def test_what_is_registered_over_the_bus_comes_back_as_facts(site, client):
+    convert = site.commit("convert", "2026-01-25T22:00:00")
+    mosaic = site.commit("mosaic", "g", inputs=[convert])
+    publish = site.publish([mosaic])
+    for task, home in (convert, mosaic, publish):
+        await client.register_run(task, home)
+    site.archive(publish[0])
+    await client.register_group(site.group(publish[0]))
+    site.attempt(convert[0], 1, "committed")
+    await client.register_attempt(convert[0], 1)
+    site.observation(0)
+    ingest = IngestFact(scanned=T0, unsealed=(UnsealedFact(start=T0, sentence="waits for sb03"),))
+    await client.refresh_ingest(ingest)
+    assert await client.facts() == client.keeper.facts()
+    some = await client.facts([convert[0]], [], start=T0, end=T0 + timedelta(minutes=1))
+    assert set(some.runs) == set(some.tries) == {convert[0]}
+    assert some.ingest == ingest
+    assert [row["id"] for row in await client.observations("sealed")] == ["2026-01-25T22:00:00"]
+
+
+async def test_answers_of_many_pages(site, client):
+    """A page holds 2000 bytes here."""
+    for unit in range(40):
+        await client.register_run(*site.commit("convert", f"u{unit}"))
+    facts = await client.facts()
+    assert len(facts.model_dump_json()) > 5 * LIMITS.page_bytes
+    assert len(facts.runs) == 40
+
+
+async def test_tables_are_listed(site, client):
+    info = {"mode": "own", "calibrator": "3C48", "transit": T0.isoformat(), "dec_deg": 33.2}
+    task, home = site.commit("solve", "g", name="g_bpcal", info=info)
+    await client.register_run(task, home)
+    (table,) = await client.tables()
+    assert (table.task, table.calibrator, table.transit) == (task, "3C48", T0)
+
+
+async def test_many_inputs_are_kept_under_their_digest(client, site):
+    wanted = {"image": [task_of(str(n)) for n in range(600)]}
+    digest = await client.put_inputs(wanted)
+    assert await client.inputs(digest) == {"image": tuple(wanted["image"])}
+    assert await client.put_inputs(wanted) == digest
+    with pytest.raises(BadInput, match=r"inputs 00 are not in .*ask for the task again"):
+        await client.inputs("00")
+    path = site.layout.state / "inputs" / f"{digest}.json"
+    path.write_text('{"image": []}')
+    with pytest.raises(Damaged, match="does not match its name"):
+        await client.inputs(digest)
+
+
+async def test_wanted_in_several_messages(site, client, monkeypatch):
+    monkeypatch.setattr(service, "WANTED_PAGE", 2)
+    tasks = [site.commit("convert", f"u{n}")[0] for n in range(5)]
+    for task in tasks:
+        await client.register_run(task, "raw_ms")
+    before = {row["task"]: row["wanted_at"] for row in wanted_rows(client.keeper)}
+    await client.wanted(tasks[:4])
+    after = {row["task"]: row["wanted_at"] for row in wanted_rows(client.keeper)}
+    assert {task for task in tasks if after[task] > before[task]} == set(tasks[:4])
+    await client.wanted([])
+
+
+def wanted_rows(keeper):
+    from contimg.keeper.tables import runs  # noqa: PLC0415 - of this check only
+
+    return keeper.index.rows("products", runs.select())
+
+
+async def test_errors_travel_by_their_class(client):
+    with pytest.raises(Damaged, match=r"manifest.json cannot be read"):
+        await client.register_run(task_of("x"), "raw_ms")
+    with pytest.raises(BadInput, match="cannot take kind 'song'"):
+        await client._ask("register", {"kind": "song"})
+    with pytest.raises(BadInput, match="cannot read the request"):
+        await client._ask("register", {})
+
+
+async def test_a_silent_keeper_is_unavailable(server):
+    async with await connect(server) as bus:
+        with pytest.raises(Unavailable, match="is the keeper running"):
+            await KeeperClient(bus, "nobody").facts()
+
+
+def environment(site, server):
+    return {
+        **os.environ,
+        "CONTIMG_STAGE_BASE": str(site.layout.stage_base),
+        "CONTIMG_DATA_BASE": str(site.layout.data_base),
+        "CONTIMG_NATS_URL": server.url,
+        "CONTIMG_NATS_USER": server.user,
+        "CONTIMG_NATS_PASSWORD": server.password,
+        "CONTIMG_SHARD": "p",
+    }
+
+
+async def test_the_process_serves_and_ends_on_sigterm(site, server):
+    task, home = site.commit("mosaic", "g")
+    process = subprocess.Popen(  # noqa: ASYNC220 - a process of its own is what is tested
+        [sys.executable, "-m", "contimg.keeper"], env=environment(site, server), stdout=subprocess.PIPE
+    )
+    try:
+        process.stdout.readline()  # says that it serves
+        async with await connect(server) as bus:
+            asked = KeeperClient(bus, "p")
+            await asked.register_run(task, home)
+            assert set((await asked.facts()).runs) == {task}
+        second = subprocess.run(  # noqa: ASYNC221 - same
+            [sys.executable, "-m", "contimg.keeper"], env=environment(site, server), check=False, capture_output=True
+        )
+        assert second.returncode == Unavailable.exit_code
+        assert re.search(rf"keeper.lock is held by pid {process.pid} on", second.stderr.decode())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+WORK = """
+import sys
+from pathlib import Path
+from keeper_site import Site
+from contimg.keeper import Keeper
+from contimg.layout import Layout
+base = Path(sys.argv[1])
+layout = Layout(base / "stage", base / "data")
+tasks = [word.split(":") for word in sys.argv[2].split(",")]
+with Keeper(layout) as keeper:
+    for task, home in tasks:
+        if home == "metadata":
+            keeper.register_group(Site(layout).group(task))
+        keeper.register_run(task, home)
+        keeper.register_attempt(task, 1)
+    keeper.refresh_ingest()
+"""
+CLEAN = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from contimg.keeper import Keeper
+from contimg.layout import Layout
+base = Path(sys.argv[1])
+now = datetime.now(UTC) + timedelta(days=400)
+with Keeper(Layout(base / "stage", base / "data")) as keeper:
+    keeper.wanted([], now)
+    keeper.clean(now)
+"""
+EVERY = sorted(crash.points(Path(service.__file__).parent))
+POINTS = [name for name in EVERY if not name.startswith("keeper.clean.")]
+
+
+def prepared(site):
+    """What workers left on disk before the keeper hears of it."""
+    info = {"mode": "own", "calibrator": "3C48", "transit": T0.isoformat(), "dec_deg": 33.2}
+    convert = site.commit("convert", "2026-01-25T22:00:00")
+    solve = site.commit("solve", "g", name="g_bpcal", info=info, inputs=[convert])
+    mosaic = site.commit("mosaic", "g", inputs=[solve])
+    publish = site.publish([convert, solve, mosaic])
+    site.archive(publish[0])
+    site.observation(0)
+    runs = [convert, solve, mosaic, publish]
+    for task, _ in runs:
+        site.attempt(task, 1, "committed")
+    return ",".join(f"{task}:{home}" for task, home in runs)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_keeper_killed_anywhere_ends_with_the_same_facts(site, tmp_path, name):
+    """Killed at the point, started again, told the same again: the facts are those of a keeper that lived."""
+    command = [sys.executable, "-c", WORK, str(tmp_path), prepared(site)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")}
+    killed = subprocess.run(command, env=env | {"CONTIMG_CRASH": name}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run(command, env=env, check=True)
+    with Keeper(site.layout) as keeper:
+        found, rows, damaged = keeper.facts(), keeper.queries.products(), keeper.queries.damaged()
+        assert keeper.report.damaged == {}
+    for path in site.layout.databases.values():
+        path.unlink()
+    with Keeper(site.layout) as keeper:
+        assert keeper.facts() == found
+        assert keeper.queries.products() == rows
+    assert damaged == []
+    assert len(found.runs) == len(found.tries) == 4
+    assert found.groups["g"].current
+    assert {row["status"] for row in rows} == {"published", "staging"}
+    assert not list(site.layout.state.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - set(POINTS)))
+def test_a_clean_up_killed_anywhere_is_finished_by_the_next(site, tmp_path, name):
+    with Keeper(site.layout) as keeper:
+        for unit in ("a", "b"):
+            task, home = site.commit("convert", unit)
+            site.name(task, home)
+            keeper.register_run(task, home)
+    abandoned = site.layout.active("imaging") / "x-1"
+    abandoned.mkdir(parents=True)
+    command = [sys.executable, "-c", CLEAN, str(tmp_path)]
+    killed = subprocess.run(command, env={**os.environ, "CONTIMG_CRASH": name}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run(command, check=True)
+    assert not abandoned.exists()
+    left = [path for path in site.layout.home("raw_ms").rglob("*") if path.is_symlink() or path.is_file()]
+    assert left == []
+    with Keeper(site.layout) as keeper:
+        assert [run.present for run in keeper.facts().runs.values()] == [False, False]
+        assert {row["status"] for row in keeper.queries.products()} == {"released"}
+        assert keeper.report.damaged == {}

@@ -1,0 +1,73 @@
+"""Surveys: units, defaults and consistency."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from contimg.models.survey import FileSetRules, GroupRules, Survey
+
+TEXT = """
+apiVersion: contimg.dsa110.org/v1alpha1
+kind: Survey
+metadata: {name: night}
+spec: {pipeline: dsa110-continuum,
+       groups: {size: 10, overlap: 2, minSize: 3, maxGap: 900s, maxSpan: 60min, decTolerance: 0.1deg},
+       fileSets: {expect: 16, min: 16, deadline: 15min}, publish: {policy: on-qa-pass}, suspend: false}
+"""
+
+
+def test_the_example_of_the_design_is_valid_and_is_the_default():
+    survey = Survey.model_validate(yaml.safe_load(TEXT))
+    assert survey.spec.groups == GroupRules()
+    assert survey.spec.file_sets == FileSetRules()
+
+
+def test_the_rule_carries_name_pipeline_and_policy():
+    rule = Survey.model_validate(yaml.safe_load(TEXT)).rule
+    assert (rule.survey, rule.pipeline, rule.publish.policy) == ("night", "dsa110-continuum", "on-qa-pass")
+    assert (rule.size, rule.max_gap_s, rule.max_span_min, rule.dec_tolerance_deg) == (10, 900.0, 60.0, 0.1)
+
+
+def test_it_survives_yaml_and_back():
+    survey = Survey.model_validate(yaml.safe_load(TEXT))
+    text = yaml.safe_dump(survey.model_dump(mode="json", by_alias=True))
+    assert Survey.model_validate(yaml.safe_load(text)) == survey
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "name", "value"),
+    [
+        ("maxGap", "15min", "max_gap_s", 900.0),
+        ("maxGap", "0.25h", "max_gap_s", 900.0),
+        ("maxGap", 600, "max_gap_s", 600.0),
+        ("maxSpan", "3600s", "max_span_min", 60.0),
+        ("maxSpan", "1h", "max_span_min", 60.0),
+        ("decTolerance", "6arcmin", "dec_tolerance_deg", 0.1),
+    ],
+)
+def test_units_are_turned_into_those_of_the_field(field, text, name, value):
+    assert getattr(GroupRules.model_validate({field: text}), name) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"maxGap": "900"}, "units s, min, h"),
+        ({"maxGap": "fast s"}, "could not convert"),
+        ({"maxGap": "-1s"}, "greater than 0"),
+        ({"decTolerance": "0.1rad"}, "units deg, arcmin"),
+        ({"overlap": 10}, "overlap 10 must be smaller than size 10"),
+        ({"minSize": 11}, "minSize 11 must not be larger than size 10"),
+        ({"sizes": 3}, "Extra inputs"),
+    ],
+)
+def test_bad_rules_are_refused_in_words(given, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        GroupRules.model_validate(given)
+
+
+def test_a_file_set_cannot_need_more_than_it_has():
+    with pytest.raises(ValidationError, match="min 17 must not be larger than expect 16"):
+        FileSetRules(min=17)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import casacore.tables as ct
+import numpy as np
+import pytest
+
+from contimg_convert import measurement_set
+
+
+@pytest.fixture(scope="module")
+def written(reference, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ms") / "x.ms"
+    measurement_set.write(path, reference, "meridian")
+    return path
+
+
+def column(path, name):
+    with ct.table(str(path), ack=False) as table:
+        return table.getcol(name)
+
+
+def test_columns_are_what_was_given(written, reference):
+    assert np.array_equal(column(written, "DATA"), reference.vis)
+    assert np.array_equal(column(written, "FLAG"), reference.flag)
+    assert np.array_equal(column(written, "UVW"), reference.uvw_m)
+    assert np.array_equal(column(written, "WEIGHT"), reference.weight)
+    assert np.allclose(column(written, "SIGMA"), 1 / np.sqrt(96))
+    assert np.allclose(column(written, "TIME") / 86400 + 2400000.5, reference.time_jd, rtol=0, atol=1e-9)
+    assert np.array_equal(column(written, "ANTENNA1"), reference.antenna1)
+
+
+def test_blocks_join_without_a_seam(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(measurement_set, "BLOCK_BYTES", 10_000)
+    measurement_set.write(tmp_path / "x.ms", reference, "meridian")
+    assert np.array_equal(column(tmp_path / "x.ms", "DATA"), reference.vis)
+    assert np.array_equal(column(tmp_path / "x.ms", "FLAG"), reference.flag)
+
+
+def test_one_field_at_the_icrs_phase_centre(written, reference):
+    direction = column(written / "FIELD", "PHASE_DIR")
+    assert direction.shape == (1, 1, 2)
+    assert direction[0, 0] == pytest.approx([reference.ra_rad, reference.dec_rad], abs=1e-14)
+    with ct.table(str(written / "FIELD"), ack=False) as table:
+        assert table.getcolkeyword("PHASE_DIR", "MEASINFO")["Ref"] == "ICRS"
+
+
+def test_one_ascending_window_and_names(written, reference):
+    assert np.array_equal(column(written / "SPECTRAL_WINDOW", "CHAN_FREQ")[0], reference.freq_hz)
+    assert column(written / "SPECTRAL_WINDOW", "MEAS_FREQ_REF").tolist() == [5]
+    assert column(written / "POLARIZATION", "CORR_TYPE").tolist() == [[9, 12]]
+    assert column(written / "POLARIZATION", "CORR_PRODUCT").tolist() == [[[0, 0], [1, 1]]]
+    assert column(written / "ANTENNA", "NAME") == list(reference.antennas.names)
+    assert column(written / "OBSERVATION", "TELESCOPE_NAME") == ["OVRO_MMA"]
+    assert np.allclose(column(written / "ANTENNA", "DISH_DIAMETER"), 4.65)
+
+
+def test_existing_table_is_not_overwritten(reference, tmp_path):
+    (tmp_path / "x.ms").write_text("something else")
+    with pytest.raises(RuntimeError):
+        measurement_set.write(tmp_path / "x.ms", reference, "meridian")
+
+
+@pytest.mark.skipif(shutil.which("wsclean") is None, reason="wsclean is not installed")
+def test_wsclean_finds_the_source_to_the_north_east(written, recording, tmp_path):
+    """WSClean shares no code with the writer; a dirty image is enough to see signs and orientation."""
+    from astropy.io import fits  # noqa: PLC0415 - only here
+    from astropy.wcs import WCS  # noqa: PLC0415 - same
+
+    command = ["wsclean", "-name", "x", "-size", "1024", "1024", "-scale", "6asec", "-weight", "natural", "-pol", "I"]
+    command += ["-use-wgridder", "-j", "2", "-niter", "0", "-quiet", str(written)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    image, header = fits.getdata(tmp_path / "x-dirty.fits")[0, 0], fits.getheader(tmp_path / "x-dirty.fits")
+    y, x = np.unravel_index(image.argmax(), image.shape)
+    found = WCS(header).celestial.pixel_to_world(x, y)
+    (source, flux), *_ = recording.sources()
+    assert found.separation(source).arcsec < 12
+    assert found.ra > recording.centre().ra
+    assert found.dec > recording.centre().dec
+    assert image.max() == pytest.approx(flux, rel=0.05)

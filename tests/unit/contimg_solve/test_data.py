@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from casacore.tables import table
+from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
+
+from contimg.errors import BadInput
+from contimg_solve.data import antenna_names, blocks, open_recording
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_scan(tmp_path / "t.ms", "t", TARGET, [(*TARGET, 1.0)], np.ones((len(FREQS), 2, ANTENNAS)))
+
+
+def test_subtables_are_read(path):
+    found = open_recording(path, "unit")
+    assert found.unit == "unit"
+    assert found.antennas == tuple(str(k + 1) for k in range(ANTENNAS))
+    assert found.hands == (0, 1)
+    assert found.telescope == "VLA"
+    assert np.degrees([found.ra_rad, found.dec_rad]) == pytest.approx(TARGET)
+    assert found.length_s == pytest.approx(40.0)
+    assert found.mid_s == pytest.approx(found.times_s.mean())
+
+
+def test_blocks_join_to_the_whole(path):
+    recording = open_recording(path)
+    (whole,) = blocks(recording, recording.antennas)
+    parts = list(blocks(recording, recording.antennas, 10_000))
+    assert len(parts) > 5
+    for name in ("vis", "flag", "weight", "ant1", "ant2", "time", "uvw"):
+        np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name))
+
+
+def test_antennas_go_by_name(path):
+    recording = open_recording(path)
+    names = tuple(reversed(recording.antennas))
+    (block,) = blocks(recording, names)
+    with table(str(path), ack=False) as main:
+        np.testing.assert_array_equal(block.ant1, ANTENNAS - 1 - main.getcol("ANTENNA1"))
+
+
+def test_names_of_several_recordings_keep_the_first_order(path):
+    one = open_recording(path)
+    other = type(one)(**(vars(one) | {"antennas": ("9", "3", "")}))
+    assert antenna_names([one, other]) == (*one.antennas, "9")
+
+
+def test_flag_row_flags_the_row(path):
+    with table(str(path), readonly=False, ack=False) as main:
+        main.putcell("FLAG_ROW", 3, True)  # noqa: FBT003 - casacore's signature
+    recording = open_recording(path)
+    (block,) = blocks(recording, recording.antennas)
+    assert block.flag[3].all()
+    assert not block.flag[4].any()
+
+
+def test_uneven_channels_are_refused(path):
+    with table(f"{path}/SPECTRAL_WINDOW", readonly=False, ack=False) as window:
+        window.putcol("CHAN_FREQ", (FREQS * (1 + 1e-3 * (np.arange(len(FREQS)) > 8)))[None])
+    with pytest.raises(BadInput, match="CHAN_FREQ"):
+        open_recording(path)
+
+
+def test_two_fields_are_refused(path):
+    with table(str(path), readonly=False, ack=False) as main:
+        main.putcell("FIELD_ID", 0, 1)
+    with pytest.raises(BadInput, match="2 fields"):
+        open_recording(path)
+
+
+def test_one_hand_alone_is_refused(path):
+    with table(f"{path}/POLARIZATION", readonly=False, ack=False) as polarization:
+        polarization.putcell("CORR_TYPE", 0, np.array([5, 6], np.int32))
+    with pytest.raises(BadInput, match="parallel hands"):
+        open_recording(path)
