@@ -109,6 +109,7 @@ def _read_uvh5(path: Path) -> Any:
         raise BadInput(f"{path} cannot be read by pyuvdata ({error}); copy it again") from error
     uv.uvw_array = np.asarray(uv.uvw_array, np.float64)
     uv.flag_array = np.asarray(uv.flag_array, bool)
+    uv.integration_time = np.full(uv.Nblts, uv.integration_time, np.float64)
     _as_driftscan(uv)
     return uv
 

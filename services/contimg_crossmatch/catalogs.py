@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units
+from astropy.io.registry import IORegistryError
 from astropy.table import Table
 from numpy.typing import NDArray
 
@@ -50,7 +51,7 @@ def _read(path: Path) -> Table:
     forms = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
     try:
         return Table.read(path, format=forms.get(path.suffix.lower()))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IORegistryError) as error:
         first = str(error).strip().splitlines()[0]
         msg = f"catalog {path.name} cannot be read as a table ({first}); give FITS, VOTable, ECSV or CSV"
         raise BadConfig(msg) from error

@@ -77,11 +77,12 @@ def find_sources(sky: Sky, params: CrossmatchParams) -> list[Source]:
 def _peaks(sky: Sky, params: CrossmatchParams) -> list[tuple[float, float, float]]:
     """Return (value, x, y) of the peaks of islands above the threshold, brightest first."""
     blank = ~np.isfinite(sky.rms)
-    normal = np.where(blank, np.float32(0.0), sky.image / sky.rms)
+    normal = sky.image / sky.rms
+    normal[blank] = 0.0
     sep.set_extract_pixstack(max(300_000, normal.size // 10))
     area = sky.beam.area(sky.cell_arcsec)
     found = sep.extract(
-        np.ascontiguousarray(normal, dtype=np.float32),
+        normal,
         params.island_sigma,
         mask=blank,
         minarea=max(3, int(0.2 * area)),

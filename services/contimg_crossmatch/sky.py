@@ -94,10 +94,13 @@ def open_sky(mosaic: Path, noise: Path, pb: Path | None, frequency_hz: float, pa
     beam = Beam(header["BMAJ"] * 3600.0, header["BMIN"] * 3600.0, header["BPA"])
     blank = ~(np.isfinite(image) & np.isfinite(expected))
     image[blank] = np.nan
-    normal = np.where(blank, np.float32(0.0), image / expected)
+    normal = image / expected
+    normal[blank] = 0.0
     width = int(np.clip(params.background_beams * beam.major_arcsec / cell, 16, max(image.shape)))
-    excess = sep.Background(normal, mask=blank, bw=width, bh=width).rms()
-    rms = np.where(blank, np.float32(np.nan), excess * expected)
+    rms = sep.Background(normal, mask=blank, bw=width, bh=width).rms()
+    rms *= expected
+    rms[blank] = np.nan
+    del normal, expected
     gain = None if pb is None else _read(pb)
     sky = Sky(image, rms, gain, np.ones((1, 1)), wcs, beam, cell, frequency_hz)
     return replace(sky, correlation=_correlation(sky, params.island_sigma))

@@ -77,6 +77,8 @@ def _array_column(name: str, kind: str) -> dict[str, Any]:
 def _copy_rows(source: Path, target: Path) -> None:
     with _written(target) as new, _read(source) as old:
         old.copyrows(new)
+        for column in set(old.colnames()) & set(new.colnames()):
+            new.putcolkeywords(column, old.getcolkeywords(column))  # the frame of directions is one of them
 
 
 def _set_channels(path: Path, vis: Visibilities) -> None:

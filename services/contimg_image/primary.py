@@ -15,8 +15,9 @@ from contimg_image.visibilities import Scene, Visibilities
 
 __all__ = ["drifts", "pointing_dec", "primary_beam", "sampled"]
 
-_KNOTS = 33
-"""Points along a side where the beam is computed; a cubic spline between them is good to 1e-5 over 4°."""
+_KNOTS_PER_BEAM = 16
+"""Points per λ/D where the beam is computed; a cubic spline between them is good to 1e-4."""
+_FEWEST_KNOTS = 17
 _TIMES = 12
 _FREQUENCIES = 8
 _DRIFTING = frozenset({"dsa110"})
@@ -70,7 +71,8 @@ def primary_beam(
     ndarray of float32, shape (size, size)
         1 on the axis (a little less for a drift scan).
     """
-    knots = np.linspace(0, size - 1, min(_KNOTS, size))
+    width = np.radians(abs(wcs.wcs.cdelt[1])) * size * scene.telescope.dish_m / (299792458.0 / vis.freq_hz.max())
+    knots = np.linspace(0, size - 1, min(size, max(_FEWEST_KNOTS, int(np.ceil(width * _KNOTS_PER_BEAM)) + 1)))
     x, y = np.meshgrid(knots, knots)
     ra, dec = np.radians(wcs.celestial.wcs_pix2world(x.ravel(), y.ravel(), 0))
     freq, per_freq = sampled(vis.freq_hz, weight.sum(axis=0, dtype=np.float64), _FREQUENCIES)

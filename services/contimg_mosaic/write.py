@@ -56,7 +56,7 @@ def header(wcs: WCS, beam: Beam, tiles: list[Tile], cards: Cards) -> fits.Header
         made["BANDWID"] = (cards.bandwidth_hz, "[Hz] bandwidth")
     made["GROUPID"] = cards.group
     made["PIPEVER"] = (__version__, "version of Contimg")
-    made["RECIPE"] = (cards.recipe, "task, or stage and version of its recipe")
+    made["RECIPE"] = (cards.recipe, "task")
     made["QAVERD"] = (cards.verdict.value, "verdict of the measured figures")
     made["MOSMETH"] = (cards.method, "how the members were combined")
     made["PBCOR"] = (cards.corrected, "corrected for the primary beam")

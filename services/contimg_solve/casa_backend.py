@@ -22,7 +22,7 @@ from contimg_solve.data import Recording, antenna_names, blocks
 from contimg_solve.model import Sky, point, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.scans import Scan
-from contimg_solve.solution import Solution, referenced
+from contimg_solve.solution import Solution, referenced, require
 from contimg_solve.tables import read_gains
 from contimg_solve.transit import Member
 
@@ -176,7 +176,7 @@ def solve_scans_casa(scans: Sequence[Scan], params: SolveParams, workdir: Path) 
     found: dict[str, Flux] = {}
     if others:
         gains, found = casa.fluxscale(gains, first.field.name, others)
-    solved, reference = referenced(casa.read(bandpass), casa.names, params.reference_antennas)
+    solved, reference = referenced(require(casa.read(bandpass), params), casa.names, params.reference_antennas)
     gain, _ = referenced(_with_lengths(casa.read(gains), scans), casa.names, (reference,))
     shutil.rmtree(casa.scratch)
     return Calibration(
@@ -205,7 +205,7 @@ def bandpass_casa(member: Member, name: str, params: SolveParams, workdir: Path)
     casa = Casa.prepared([(recording, member.sky, name)], params, workdir)
     solved = replace(casa.read(casa.bandpass(name)), intervals_s=np.array([recording.length_s]))
     shutil.rmtree(casa.scratch)
-    return referenced(solved, casa.names, params.reference_antennas)
+    return referenced(require(solved, params), casa.names, params.reference_antennas)
 
 
 def member_gain_casa(

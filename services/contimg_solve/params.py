@@ -29,7 +29,7 @@ class SolveParams(StageParams):
     fill_gaps: int = Field(3, ge=0)
     """Longest run of flagged bandpass channels that is filled by interpolation."""
     noisy_factor: float = Field(4.0, gt=1)
-    """Antennas whose noise variance is this many times the median are flagged, and the rest solved again."""
+    """Antennas that make visibilities this many times as noisy (variance) as the median antenna are flagged."""
     edge_fraction: float = Field(0.1, ge=0, lt=0.5)
     """Share of the channels at each end of the band that is left out of band-averaged gains."""
     beam: Literal["airy", "gaussian", "dsacalib", "none"] = "airy"

@@ -13,7 +13,7 @@ from contimg_solve.calibration import Calibration, Flux
 from contimg_solve.data import Recording, antenna_names, blocks
 from contimg_solve.model import point, visibilities
 from contimg_solve.params import SolveParams
-from contimg_solve.solution import Solution, fill_gaps, referenced, solve, stack
+from contimg_solve.solution import Solution, fill_gaps, referenced, require, solve, stack
 from contimg_solve.sources import flux_jy, identify
 from contimg_solve.stefcal import Sums, accumulate, new_sums
 from contimg_solve.tables import Field
@@ -122,7 +122,7 @@ def solve_scans(
     primaries = [scan for scan in scans if scan.field.name == first.field.name]
     total = len(scans) + 1
     report(0, total, "bandpass")
-    solved = _bandpass(primaries, _phases(primaries, names, params), names, params)
+    solved = require(_bandpass(primaries, _phases(primaries, names, params), names, params), params)
     bandpass, reference = referenced(solved, names, params.reference_antennas)
     bandpass = fill_gaps(bandpass, params.fill_gaps)
     parts = []

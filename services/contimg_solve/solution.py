@@ -11,7 +11,7 @@ from contimg.errors import DataQuality
 from contimg_solve.params import SolveParams
 from contimg_solve.stefcal import Sums, solve_gains
 
-__all__ = ["Solution", "fill_gaps", "phase_scatter_deg", "referenced", "solve", "stack"]
+__all__ = ["Solution", "fill_gaps", "phase_scatter_deg", "referenced", "require", "solve", "stack"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,39 @@ def _noisy(noise: np.ndarray, live: np.ndarray, factor: float) -> np.ndarray:
     level = np.full(len(live), np.nan)
     seen = live & np.isfinite(noise).any(axis=(0, 1, 2))
     level[seen] = np.nanmedian(noise[..., seen], axis=(0, 1, 2))
-    typical = np.nanmedian(level) if seen.any() else np.nan
-    return np.asarray(seen & (level > factor * typical)) if typical > 0 else np.zeros(len(live), bool)
+    if not seen.any() or not np.nanmedian(level) > 0:
+        return np.zeros(len(live), bool)
+    return np.asarray(seen & (_factors(level) > factor))
+
+
+def _factors(level: np.ndarray) -> np.ndarray:
+    """Return s, relative to its median, from levels that are means of ``s_i s_j`` over the other antennas j.
+
+    A noisy antenna raises the levels of all others; their own s stay as they are.
+    """
+    known = np.isfinite(level)
+    value, count = level[known], int(known.sum())
+    s = np.sqrt(value)
+    for _ in range(50):
+        s = 0.5 * (s + value * (count - 1) / np.maximum(s.sum() - s, 1e-30))
+    factors = np.full(len(level), np.nan)
+    factors[known] = s / np.median(s)
+    return factors
+
+
+def require(solution: Solution, params: SolveParams) -> Solution:
+    """Return a bandpass unless all of it is flagged.
+
+    Raises
+    ------
+    DataQuality
+        If no solution reaches ``min_snr``.
+    """
+    if solution.flag.all():
+        raise DataQuality(
+            f"no bandpass solution on {solution.fields[0]} reaches min_snr = {params.min_snr:g}; take another calibrator"
+        )
+    return solution
 
 
 def stack(parts: Sequence[Solution]) -> Solution:

@@ -11,7 +11,7 @@ from contimg_solve.data import Recording, blocks
 from contimg_solve.model import Sky, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.scans import band_bins
-from contimg_solve.solution import Solution, fill_gaps, referenced, solve, stack
+from contimg_solve.solution import Solution, fill_gaps, referenced, require, solve, stack
 from contimg_solve.stefcal import Sums, accumulate, new_sums
 
 __all__ = ["Member", "MemberGains", "bandpass", "member_gains", "normalised", "short_phases", "unit_gains"]
@@ -70,7 +70,8 @@ def bandpass(member: Member, name: str, names: Sequence[str], params: SolveParam
     pre = np.ones((nchan, hands, nant), np.complex64)
     _sum(sums, member, names, pre, np.arange(nchan), np.zeros(len(recording.times_s), np.int64), params)
     times, lengths = np.array([recording.mid_s]), np.array([recording.length_s])
-    solved, reference = referenced(solve(sums, params, times, lengths, [name]), names, params.reference_antennas)
+    found = require(solve(sums, params, times, lengths, [name]), params)
+    solved, reference = referenced(found, names, params.reference_antennas)
     return fill_gaps(solved, params.fill_gaps), reference
 
 

@@ -105,15 +105,16 @@ class Archive:
         if not plan.publish:
             return record
         items = [*plan.items, *_own(plan, run)]
-        with self._lock(f"group-{plan.group}"), _disk(self.layout.archive):
-            for item in items:
-                self._copy(item)
-            for item in items:
-                self._validate(item)
-                self._name(item)
+        with self._lock(f"group-{plan.group}"):
+            with _disk(self.layout.archive):
+                for item in items:
+                    self._copy(item)
+                for item in items:
+                    self._validate(item)
+                    self._name(item)
             crash.point("archive.named")
-        if self._store is not None:
-            self._upload(self._store, plan, items)
+            if self._store is not None:
+                self._upload(self._store, plan, items)
         return record.model_copy(update={"products": tuple(self._published(item) for item in items)})
 
     def is_current(self, plan: Plan, run: Run) -> bool:
@@ -238,11 +239,10 @@ class Archive:
         store.prepare()
         for item in items:
             store.put(item, self._kept(item))
-        with self._lock(f"group-{plan.group}"):
-            for item in items:
-                pointer = {"group": plan.group, "verdict": plan.verdict.value}
-                pointer |= item.model_dump(include={"key", "task", "type", "role", "sha256", "bytes"})
-                store.point(f"{DATA_TYPES[item.type].archive}/{item.name}.json", pointer)
+        for item in items:
+            pointer = {"group": plan.group, "verdict": plan.verdict.value}
+            pointer |= item.model_dump(include={"key", "task", "type", "role", "sha256", "bytes"})
+            store.point(f"{DATA_TYPES[item.type].archive}/{item.name}.json", pointer)
 
     def _published(self, item: PlanItem) -> PublishedProduct:
         bucket = self._store.target.bucket if self._store else ""

@@ -12,14 +12,19 @@ from pathlib import Path
 import numpy as np
 from casacore.tables import table
 from skies import manifest
-from visibility_sim import MJD, Observation, Source, random_array, write_ms
+from visibility_sim import Observation, Source, random_array, write_ms
 
 from contimg.models.manifest import Product
-from contimg.models.observation import ObservationRecord
-from contimg.radio.coordinates import jd
+from contimg.models.observation import ObservationRecord, Role
+from contimg.radio.casa import casadata_path
+from contimg.radio.coordinates import utc
+from contimg.simulate.run import simulate_dsa110
 from contimg.stage.base import Run, StageContext
 from contimg_apply.params import ApplyParams
 from contimg_apply.stage import Apply
+from contimg_convert.params import ConvertParams
+from contimg_convert.stage import Convert
+from contimg_ingest.uvfits import scans
 from contimg_solve.params import SolveParams
 from contimg_solve.stage import Solve
 
@@ -31,9 +36,11 @@ __all__ = [
     "applied",
     "applycal",
     "draw_gains",
+    "ngc5921",
     "raw_run",
     "record",
     "scan_runs",
+    "simulated",
     "solved",
     "write_scan",
 ]
@@ -181,6 +188,50 @@ def applycal(ms: Path, arguments: str) -> tuple[np.ndarray, np.ndarray]:
         return opened.getcol("CORRECTED_DATA"), opened.getcol("FLAG")
 
 
-def mjd_s(when: datetime) -> float:
-    """MJD in seconds, as TIME columns hold it."""
-    return (jd(when) - MJD) * 86400
+def converted(base, raw, observation, date, **params):
+    """Run stage convert on one observation; return its run."""
+    workdir = base / observation.id
+    workdir.mkdir(parents=True)
+    result = Convert().run(
+        StageContext(
+            unit=observation.id,
+            group="g1",
+            date=date,
+            params=ConvertParams(**params),
+            workdir=workdir,
+            raw=tuple(raw),
+            observation=observation,
+        )
+    )
+    products = [Product(type=d.type, id=d.id, path=d.path, role=d.role, names=d.names) for d in result.products]
+    return Run(workdir, manifest(next(_task), "convert", products, result.info, unit=observation.id))
+
+
+def ngc5921(base):
+    """The seven scans of CASA's demonstration data: runs of stage convert and roles, by observation."""
+    path = casadata_path() / "demo" / "NGC5921.fits"
+    runs, roles = {}, {}
+    for scan in scans(path):
+        start = utc(scan.start_jd)
+        known = record(start.strftime("%Y-%m-%dT%H:%M:%S"), scan.role)
+        known = known.model_copy(
+            update={"start": start, "end": utc(scan.end_jd), "source": scan.source, "scan": scan.number}
+        )
+        params = {"rfi": "none", "mad_clip": 0, "edge_fraction": 0}
+        runs[known.id] = converted(base, [path], known, "1995-04-13", **params)
+        if scan.role is not Role.TARGET:
+            roles[known.id] = scan.role
+    return runs, roles
+
+
+def simulated(base, config):
+    """Simulate and convert a DSA-110 run; return truth, its directory and the runs of stage convert in time order."""
+    truth = simulate_dsa110(base / "raw", config)
+    runs = []
+    for observation in truth.observations:
+        files = [base / "raw" / f.name for f in sorted(observation.files, key=lambda f: f.subband)]
+        known = record(observation.id, "target").model_copy(
+            update={"telescope": "dsa110", "start": observation.start, "end": observation.end, "expected": 16}
+        )
+        runs.append(converted(base / "ms", files, known, "2026-01-25"))
+    return truth, base / "raw", runs

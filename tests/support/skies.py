@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from contimg.models.manifest import Manifest, Product
 from contimg.stage.base import Run
 
-__all__ = ["Sky", "beam_noise", "image_run", "make_tile", "sin_wcs", "tile_pb"]
+__all__ = ["Sky", "beam_noise", "image_run", "make_tile", "manifest", "sin_wcs", "tile_pb", "write_fits"]
 
 FWHM = 2.354820045
 

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from contimg.errors import DataQuality, Retryable
 from contimg.layout import Layout
 from contimg.models.identity import task_id
+from contimg.models.manifest import Manifest, Product
 from contimg.models.params import Scope, StageParams, StageSpec
 from contimg.models.quality import judge
 from contimg.models.task import Limits, Task
@@ -22,8 +24,8 @@ __all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
 
 DATE = "2026-01-25"
 How = Literal[
-    "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "quality", "retryable",
-    "segfault", "spin", "stubborn", "write",
+    "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "pause", "quality",
+    "retryable", "rival", "segfault", "spin", "stubborn", "write",
 ]  # fmt: skip
 
 
@@ -131,6 +133,30 @@ class Toy(Stage[ToyParams]):
         """Wait until somebody opens the named pipe for writing."""
         Path(f"{context.params.path}.here").write_text(str(os.getpid()))
         Path(context.params.path).read_bytes()
+
+    def _pause(self, context: StageContext[ToyParams]) -> None:
+        flag = Path(context.params.path)
+        if not flag.exists():
+            flag.touch()
+            signal.pause()
+
+    def _rival(self, context: StageContext[ToyParams]) -> None:
+        """Commit the run of this task as another worker would, while we are at work."""
+        task = context.options["task"]
+        run = Layout.from_environment().run("image", task)
+        theirs = context.workdir / "theirs"
+        theirs.mkdir()
+        (theirs / "toy.txt").write_text(context.params.text)
+        product = Product(type="image", id="t", path="toy.txt", names=(f"{context.date}/{context.unit}.txt",))
+        now = datetime.now(UTC)
+        common = {"stage": "toy", "recipe_version": 1, "version": "0", "unit": context.unit, "group": context.group}
+        manifest = Manifest(
+            task=task, date=context.date, params={}, products=(product,), attempt=77, host="rival", started=now,
+            finished=now, **common,
+        )  # fmt: skip
+        (theirs / "manifest.json").write_text(manifest.model_dump_json())
+        run.parent.mkdir(parents=True, exist_ok=True)
+        theirs.rename(run)
 
     def _lie(self, context: StageContext[ToyParams]) -> None:
         (context.workdir / "toy.tree").symlink_to("nowhere")

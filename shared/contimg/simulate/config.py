@@ -99,6 +99,9 @@ class SimulationConfig(Model):
     """Integrations per observation."""
     integration_s: float = Field(default=12.884901888, gt=0)
     """96 samples of 0.134217728 s."""
+    cadence_s: float | None = Field(default=None, gt=0)
+    """From the start of one observation to that of the next [s]; None: they follow without a gap. A longer one makes
+    short observations that drift as far apart as true ones."""
     channels_per_subband: int = Field(default=48, ge=1, le=RAW_PER_SUBBAND)
     """Divides 384; fewer channels are wider, so that the band stays 187.5 MHz."""
     stations: tuple[int, ...] | None = None
@@ -132,12 +135,19 @@ class SimulationConfig(Model):
     unlike_subbands: PerObservation = Field(default_factory=dict)
     """Files written a second time under a name one second later, with other noise."""
 
+    @property
+    def length_s(self) -> float:
+        """Length of an observation [s]."""
+        return self.integrations * self.integration_s
+
     @model_validator(mode="after")
     def _consistent(self) -> SimulationConfig:
         if RAW_PER_SUBBAND % self.channels_per_subband:
             raise ValueError(f"channels_per_subband {self.channels_per_subband} does not divide {RAW_PER_SUBBAND}")
         if self.transit_in >= self.observations:
             raise ValueError(f"transit_in {self.transit_in} is not one of the {self.observations} observations")
+        if self.cadence_s is not None and self.cadence_s < self.length_s:
+            raise ValueError(f"cadence_s {self.cadence_s:g} is shorter than an observation of {self.length_s:g} s")
         self._check_stations()
         for field in ("missing_subbands", "late_subbands", "duplicate_subbands", "unlike_subbands"):
             for observation, subbands in getattr(self, field).items():

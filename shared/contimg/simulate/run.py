@@ -118,7 +118,7 @@ def _observe(run: _Run, number: int, start: datetime) -> TruthObservation:
     for subband in sorted(set(range(SUBBANDS)) - set(missing)):
         holes = [t for sb, t in lost if sb == subband]
         files += _write_subband(run, (number, subband), (vectors, times.jd, events, holes), names[subband])
-    end = start + timedelta(seconds=config.integrations * config.integration_s)
+    end = start + timedelta(seconds=config.length_s)
     return TruthObservation(
         id=(start + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%S"),
         start=start,

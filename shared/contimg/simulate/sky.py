@@ -56,15 +56,15 @@ def start_of(config: SimulationConfig, site: EarthLocation) -> datetime:
         left = (-angle) % 360 if step == 0 else -angle
         when = when + left / 360.98564736629 * u.day
     transit: datetime = when.to_datetime(timezone=config.start.tzinfo)
-    middle = _offsets(config)[config.transit_in] + config.integrations * config.integration_s / 2
+    middle = _offsets(config)[config.transit_in] + config.length_s / 2
     return transit - timedelta(seconds=middle)
 
 
 def _offsets(config: SimulationConfig) -> list[float]:
     """Return the start of each observation after that of the first [s]."""
-    length = config.integrations * config.integration_s
+    step = config.cadence_s or config.length_s
     gaps = np.cumsum([config.restart_gap_s * (k in config.restarts and k > 0) for k in range(config.observations)])
-    return [k * length + float(gaps[k]) for k in range(config.observations)]
+    return [k * step + float(gaps[k]) for k in range(config.observations)]
 
 
 def observation_starts(config: SimulationConfig, site: EarthLocation) -> list[datetime]:
@@ -100,8 +100,7 @@ def airy(cosine: Floats, freq_hz: Floats, dish_m: float) -> Floats:
 
 def sky_of(config: SimulationConfig, starts: list[datetime], site: EarthLocation) -> tuple[Source, ...]:
     """Return every source: the calibrator and its listed neighbours, those given, those drawn."""
-    length = config.integrations * config.integration_s
-    ends = Time([instants(starts[0], 0.0), instants(starts[-1], length)])
+    ends = Time([instants(starts[0], 0.0), instants(starts[-1], config.length_s)])
     meridian = HADec(
         ha=np.zeros(2) * u.hourangle, dec=np.full(2, config.dec_deg) * u.deg, obstime=ends, location=site
     ).transform_to(ICRS())

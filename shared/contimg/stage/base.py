@@ -115,7 +115,9 @@ class StageContext(Generic[P]):
     reference: dict[str, Path] = field(default_factory=dict)
     """Reference data by name: catalogs, manual flags."""
     options: dict[str, Any] = field(default_factory=dict)
-    """What the group says beyond parameters and belongs to the recipe: ``calibrator``, ``publish``, ``expected`` …"""
+    """What the group says beyond parameters and belongs to the recipe: ``calibrator``, ``publish``, ``expected`` …
+
+    ``task``, the id of the task, is always among them: headers quote it."""
     report: Callable[[int, int, str], None] = _no_report
     """``report(done, total, what)``: true counts; also proves that the attempt is alive."""
     log: structlog.stdlib.BoundLogger = field(default_factory=structlog.get_logger)

@@ -25,7 +25,7 @@ from contimg.stage.attempt import ATTEMPT, LOG, MANIFEST, Attempt, close_record
 from contimg.stage.base import ProductDraft, Run, StageResult
 from contimg.stage.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree, write_durable
 
-__all__ = ["Made", "commit", "read_run", "run_checksum"]
+__all__ = ["Made", "commit", "drop_scratch", "manifest_of", "read_run", "run_checksum"]
 
 _OURS = {ATTEMPT, LOG, MANIFEST, ".lock"}
 
@@ -63,9 +63,9 @@ def commit(layout: Layout, attempt: Attempt, task: Task, made: Made, usage: Usag
         If the stage announced a product that it did not write, or a name outside its home.
     """
     crash.point("commit.begun")
-    manifest = _manifest(attempt, task, made, usage)
+    manifest = manifest_of(attempt, task, made, usage)
     crash.point("commit.summed")
-    _drop_scratch(attempt.path, manifest)
+    drop_scratch(attempt.path, manifest)
     closed = attempt.record.model_copy(
         update={"state": AttemptState.COMMITTED, "finished": manifest.finished, "usage": usage}
     )
@@ -86,6 +86,7 @@ def commit(layout: Layout, attempt: Attempt, task: Task, made: Made, usage: Usag
     else:
         remove_tree(attempt.path)
         crash.point("commit.dropped")
+        closed = closed.model_copy(update={"message": "another worker was first; its run was adopted"})
     close_record(layout, closed)
     crash.point("commit.recorded")
     committed = read_run(layout, task.home, task.task)
@@ -126,7 +127,14 @@ def _copy_over(attempt: Path, run: Path) -> bool:
     return True
 
 
-def _manifest(attempt: Attempt, task: Task, made: Made, usage: Usage) -> Manifest:
+def manifest_of(attempt: Attempt, task: Task, made: Made, usage: Usage) -> Manifest:
+    """Return what a run will say about itself; reads every product for its checksum.
+
+    Raises
+    ------
+    Terminal
+        If the stage announced a product that it did not write, or a name outside its home.
+    """
     result, record = made.result, attempt.record
     return Manifest(
         task=task.task,
@@ -181,7 +189,7 @@ def _product(workdir: Path, draft: ProductDraft) -> Product:
     )
 
 
-def _drop_scratch(workdir: Path, manifest: Manifest) -> None:
+def drop_scratch(workdir: Path, manifest: Manifest) -> None:
     """Remove whatever is neither a product, nor inside one, nor above one, nor our own."""
     products = [workdir / product.path for product in manifest.products]
     above = {parent for product in products for parent in product.parents}

@@ -118,7 +118,7 @@ def build_context(
         calibrators=tuple(read_observation(layout, one) for one in task.calibrators),
         raw=raw,
         reference=_reference(layout, task.reference),
-        options=task.options,
+        options=task.options | {"task": task.task},
         report=report,
         log=log,
     )

@@ -74,7 +74,12 @@ def checksum(path: Path) -> tuple[int, str]:
 
 
 def make_read_only(root: Path) -> None:
-    """Take the write permission from everything below ``root`` and from ``root`` itself."""
+    """Take the write permission from everything below ``root``, and last from ``root`` itself.
+
+    A root without write permission is therefore complete, and a second call costs nothing.
+    """
+    if not root.stat().st_mode & _WRITE:
+        return
     for directory, _, files in os.walk(root, topdown=False):
         for name in files:
             path = Path(directory, name)

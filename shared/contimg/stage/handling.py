@@ -31,6 +31,7 @@ from contimg.stage.attempt import Attempt, TaskLock, open_attempt, read_records,
 from contimg.stage.base import Run
 from contimg.stage.commit import commit, read_run
 from contimg.stage.context import read_observation
+from contimg.stage.disk import make_read_only
 from contimg.stage.failure import Failure, backoff_s, close_failed, forbids_another
 from contimg.stage.names import name_products
 from contimg.stage.reply import Unforeseen, read_reply
@@ -155,6 +156,7 @@ class Handling:
             await self._register_attempt(task, record)
         run = read_run(self._layout, task.home, task.task)
         if run is not None:
+            await _thread(make_read_only, run.path)  # whoever committed it may have died before
             TASKS.labels(task.stage, "adopted").inc()
             await self._finish(task, run)
             return

@@ -12,7 +12,7 @@ ANTENNAS, TIMES, CHANNELS = 12, 12, 96
 
 
 def noise(rng, *, source_jy=0.0, edges=False):
-    """Twelve antennas, 16 subbands of 6 channels; a source that drifts through the beam; subband edges at half power."""
+    """Twelve antennas, 16 subbands of 6 channels; a source that drifts through the beam; edges at half amplitude."""
     one, two = np.triu_indices(ANTENNAS)
     rows = TIMES * len(one)
     shape = (rows, CHANNELS, 2)

@@ -89,10 +89,12 @@ ours, casa = columns("ours.ms"), columns("casa.ms")
 casa[0] = casa[0] - 29
 where = dict((key, n) for n, key in enumerate(zip(np.round(casa[0]), casa[1], casa[2])))
 match = [where[key] for key in zip(np.round(ours[0]), ours[1], ours[2])]
-print(np.abs(casa[3][:, :, match] - ours[3]).max(), np.abs(casa[4][:, match] - ours[4]).max(), np.abs(casa[0][match] - ours[0]).max())
+casa = [casa[0][match], None, None, casa[3][:, :, match], casa[4][:, match]]
+print(*(np.abs(casa[n] - ours[n]).max() for n in (3, 4, 0)))
 """
     env = os.environ | casa_environment(tmp_path)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     data, uvw, time = (float(word) for word in done.stdout.split()[-3:])
     assert data == 0
     assert uvw == 0

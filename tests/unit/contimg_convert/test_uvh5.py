@@ -70,7 +70,7 @@ def test_integer_visibilities(reference, subbands):
 
 def test_baseline_major_file_gives_the_same(reference, subbands):
     with h5py.File(subbands[0]) as file:
-        order = np.lexsort((file["Header/time_array"][()], file["Header/ant_1_array"][()], file["Header/ant_2_array"][()]))
+        order = np.lexsort([file[f"Header/{name}"][()] for name in ("time_array", "ant_1_array", "ant_2_array")])
     for path in subbands:
         for name in ("time_array", "ant_1_array", "ant_2_array", "uvw_array", "integration_time"):
             spoil(path, f"Header/{name}", lambda values: values[order])
@@ -142,7 +142,7 @@ def test_wrong_uvw_are_seen(reference, subbands):
         ("Header/ant_1_array", lambda v: v[::-1], r"sb03\.hdf5: ant_1_array, ant_2_array or time_array differ"),
         ("Header/time_array", lambda v: v + 1e-3, r"sb03\.hdf5: ant_1_array, ant_2_array or time_array differ"),
         ("Header/freq_array", lambda v: v + 2e6, r"sb03\.hdf5: freq_array starts at"),
-        ("Header/telescope_name", lambda v: b"ELSEWHERE", "telescope name 'ELSEWHERE'"),
+        ("Header/telescope_name", lambda _: b"ELSEWHERE", "telescope name 'ELSEWHERE'"),
         ("Header/polarization_array", lambda v: v[::-1], r"sb03\.hdf5: polarizations in the header differ"),
     ],
 )
@@ -155,8 +155,8 @@ def test_file_that_contradicts_its_set_is_named(subbands, name, change, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lambda good: b"", "has 0 bytes"),
-        (lambda good: b"not hdf5" * 99, "cannot be read as UVH5"),
+        (lambda _: b"", "has 0 bytes"),
+        (lambda _: b"not hdf5" * 99, "cannot be read as UVH5"),
         (lambda good: good[:-5000], "cannot be read as UVH5 .*truncated"),
     ],
 )

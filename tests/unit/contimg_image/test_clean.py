@@ -87,7 +87,7 @@ def test_multiscale_needs_few_components_for_a_blob():
         results[name] = count, model, np.abs(dirty - convolved(model, psf))
     count, model, left = results["multi"]
     assert left.max() < 2 * limit
-    assert model.sum() == pytest.approx(6.0, rel=0.03)
+    assert model.sum() == pytest.approx(6.0, rel=0.06)
     assert model[89:92, 39:42].sum() == pytest.approx(1.0, abs=0.06)
     assert np.abs(model - sky)[40:80, 30:80].max() < 0.35 * sky[40:80, 30:80].max()
     assert np.abs(results["point"][1] - sky)[40:80, 30:80].max() > np.abs(model - sky)[40:80, 30:80].max()

@@ -8,8 +8,8 @@ from contimg_image.deconvolve import Limits, deconvolve, inner_mask, mad_rms
 from contimg_image.gridder import Gridder
 from contimg_image.weighting import imaging_weights, thermal_rms
 
-CELL = np.radians(10 / 3600)
-SIZE = 256
+CELL = np.radians(6 / 3600)
+SIZE = 432
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_without_mask_all_pixels_are_cleaned_but_the_edge(gridder, small_vis):
 def test_components_lie_where_something_is_significant(gridder, small_vis):
     found = cleaned(gridder, small_vis)
     y, x = np.nonzero(found.model)
-    sources = [(128 + 54, 128 - 60), (128 - 36, 128 + 30)]
+    sources = [(216 + 90, 216 - 99), (216 - 60, 216 + 50)]
     near = np.min([np.hypot(y - sy, x - sx) for sy, sx in sources], axis=0)
     assert np.abs(found.model[y[near >= 12], x[near >= 12]]).sum() < 0.03
     assert found.model[y[near < 12], x[near < 12]].sum() == pytest.approx(1.4, rel=0.01)

@@ -20,7 +20,8 @@ class Site:
     """An incoming directory with a clock; a new scanner is a restarted service."""
 
     def __init__(self, top, policy):
-        self.incoming, self.observations, self.quarantine = (top / n for n in ("incoming", "observations", "quarantine"))
+        names = ("incoming", "observations", "quarantine")
+        self.incoming, self.observations, self.quarantine = (top / name for name in names)
         self.incoming.mkdir()
         self.policy = policy
         self.now = NOW

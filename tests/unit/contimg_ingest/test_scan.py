@@ -5,12 +5,12 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from uvh5 import Recording, write_set
 
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg_ingest import scan as scan_module
 from contimg_ingest.policy import IngestPolicy, Reason
 from contimg_ingest.scan import Scanner
-from uvh5 import Recording, write_set
 
 START = "2026-01-25T22:25:54"
 
@@ -137,8 +137,8 @@ def test_one_shot_takes_everything_at_once(site, subbands):
 @pytest.mark.parametrize(
     ("content", "reason", "words"),
     [
-        (lambda good: b"", Reason.EMPTY, "has 0 bytes"),
-        (lambda good: b"no hdf5 at all" * 50, Reason.UNREADABLE, "is no HDF5 file"),
+        (lambda _: b"", Reason.EMPTY, "has 0 bytes"),
+        (lambda _: b"no hdf5 at all" * 50, Reason.UNREADABLE, "is no HDF5 file"),
         (lambda good: good[: len(good) // 2], Reason.TRUNCATED, "truncated"),
     ],
 )

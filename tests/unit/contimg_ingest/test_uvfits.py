@@ -45,9 +45,8 @@ def _tiny(path, jd, source=None):
     shape = (len(jd), 1, 1, 1, 1, 1, 3)
     data = fits.GroupData(np.zeros(shape, np.float32), parnames=names, pardata=values, bitpix=-64)
     head = fits.GroupsHDU(data)
-    cards = [("CTYPE6", "RA"), ("CRVAL6", 10.0), ("CTYPE7", "DEC"), ("CRVAL7", 20.0), ("OBJECT", "FIELD"), ("TELESCOP", "VLA")]
-    for key, value in cards:
-        head.header[key] = value
+    cards = {"CTYPE6": "RA", "CRVAL6": 10.0, "CTYPE7": "DEC", "CRVAL7": 20.0, "OBJECT": "FIELD", "TELESCOP": "VLA"}
+    head.header.update(cards)
     antennas = fits.BinTableHDU.from_columns([fits.Column("ANNAME", "8A", array=["A"])], name="AIPS AN")
     fits.HDUList([head, antennas]).writeto(path)
     return path

@@ -53,6 +53,7 @@ def test_yaml_may_start_from_a_preset(tmp_path):
         ("stations: [1, 118]\n", "stations must be"),
         ("stations: [1, 2, 2]\n", "stations must be"),
         ("stations: [1, 2]\ndead_stations: [3]\n", r"dead_stations \[3\] are not among"),
+        ("cadence_s: 300\n", "cadence_s 300 is shorter than an observation of 309.238 s"),
         ("missing_subbands: {1: [0]}\n", "missing_subbands: 1"),
         ("late_subbands: {0: [16]}\n", "late_subbands: 0"),
         ("- 1\n", "must hold a mapping of fields, not list"),

@@ -23,7 +23,7 @@ def sky(config):
 def test_calibrator_crosses_the_meridian_in_the_middle_of_its_observation():
     config = preset("small-group")
     start = jd(observation_starts(config, SITE)[4])
-    end = start + 309.2376 / 86400
+    end = start + config.length_s / 86400
     (seen,) = transits_inside(start, end, config.dec_deg, DSA)
     assert seen.name == "2355+498"
     assert jd(seen.transit) == pytest.approx((start + end) / 2, abs=0.1 / 86400)
@@ -34,6 +34,12 @@ def test_no_other_listed_calibrator_disturbs_the_packaged_group():
     starts = observation_starts(config, SITE)
     seen = transits_inside(jd(starts[0]) - 0.05, jd(starts[-1]) + 0.05, config.dec_deg, DSA)
     assert [each.name for each in seen] == ["2355+498"]
+
+
+def test_short_observations_keep_the_cadence():
+    config = SimulationConfig(observations=3, integrations=6, cadence_s=309.2376)
+    steps = np.diff([each.timestamp() for each in observation_starts(config, SITE)])
+    assert steps == pytest.approx([309.2376, 309.2376], abs=1e-5)
 
 
 def test_restarts_open_a_gap():

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import HADec, SkyCoord
+from astropy.time import Time
+from scipy.special import j1
+
+from contimg.radio.coordinates import meridian_icrs
+from contimg.radio.telescopes import telescope
+from contimg_image.beams import Beam
+from contimg_image.header import celestial, image_header
+from contimg_image.params import ImageParams
+from contimg_image.primary import drifts, pointing_dec, primary_beam, sampled
+
+PARAMS = ImageParams(cell_arcsec=60, size=241)
+
+
+def airy(theta_rad, freq_hz, dish_m):
+    x = np.pi * dish_m * np.sin(theta_rad) * freq_hz / 299792458.0
+    return np.where(np.abs(x) < 1e-9, 1.0, (2 * j1(x) / np.where(x == 0, 1, x)) ** 2)
+
+
+def pixels(scene, vis, places):
+    """Beam image and the sky positions of some pixels."""
+    wcs = celestial(image_header(scene, vis, PARAMS, Beam(50, 50, 0)))
+    image = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy")
+    return image, SkyCoord.from_pixel([x for _, x in places], [y for y, _ in places], wcs)
+
+
+def test_fixed_pointing_is_the_dish_at_each_frequency(small_scene, small_vis):
+    places = [(120, 120), (120, 135), (130, 112), (100, 100)]
+    image, sky = pixels(small_scene, small_vis, places)
+    centre = SkyCoord(small_scene.ra_rad * u.rad, small_scene.dec_rad * u.rad)
+    for (y, x), theta in zip(places, sky.separation(centre).rad, strict=True):
+        expected = airy(theta, small_vis.freq_hz, 25.0).mean()
+        assert image[y, x] == pytest.approx(expected, abs=2e-4)
+    assert image[120, 120] == pytest.approx(1.0)
+
+
+def test_drift_is_the_mean_of_a_beam_on_the_meridian(small_scene, small_vis):
+    """Truth from astropy's HADec, not from the formulae of the stage."""
+    dsa = telescope("dsa110")
+    times = 2461066.43 + np.arange(24) * 12.884902 / 86400
+    dec = np.radians(16.2)
+    ra, dec_icrs = (float(each[0]) for each in meridian_icrs([times.mean()], dec, dsa))
+    scene = replace(small_scene, telescope=dsa, ra_rad=ra, dec_rad=dec_icrs)
+    rows = np.arange(len(small_vis.time_jd)) % 24
+    vis = replace(small_vis, time_jd=times[rows], interval_s=12.884902)
+    assert drifts(scene)
+    assert pointing_dec(scene, vis) == pytest.approx(dec, abs=1e-5)
+    places = [(120, 120), (120, 60), (190, 120), (60, 180)]
+    image, sky = pixels(scene, vis, places)
+    frame = HADec(obstime=Time(times[:, None], format="jd"), location=dsa.location)
+    local = sky[None, :].transform_to(frame)
+    pointing = SkyCoord(0 * u.deg, dec * u.rad, frame=HADec())
+    ha, d = local.ha.rad, local.dec.rad
+    cos = np.sin(d) * np.sin(pointing.dec.rad) + np.cos(d) * np.cos(pointing.dec.rad) * np.cos(ha)
+    share = np.bincount(rows, minlength=24) / len(rows)
+    for number, (y, x) in enumerate(places):
+        theta = np.arccos(np.clip(cos[:, number], -1, 1))
+        expected = share @ airy(theta[:, None], vis.freq_hz[None, :], 4.65).mean(axis=1)
+        assert image[y, x] == pytest.approx(expected, abs=3e-4)
+
+
+def test_none_is_one_everywhere(small_scene, small_vis):
+    wcs = celestial(image_header(small_scene, small_vis, PARAMS, Beam(50, 50, 0)))
+    assert np.ptp(primary_beam(small_scene, small_vis, small_vis.weight, wcs, PARAMS.size, "none")) < 1e-6
+
+
+def test_sampled_keeps_the_mean_and_ignores_what_has_no_weight():
+    values, weights = np.arange(10.0), np.array([0, 1, 2, 1, 1, 3, 1, 1, 1, 0.0])
+    means, shares = sampled(values, weights, 3)
+    assert len(means) == 3
+    assert shares.sum() == pytest.approx(1)
+    assert means @ shares == pytest.approx(np.average(values, weights=weights))
+    assert len(sampled(values, weights, 50)[0]) == 8
