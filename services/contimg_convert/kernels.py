@@ -34,7 +34,7 @@ def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> 
             future.result()
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True, nogil=True)
 def place(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
     vis: Any,
     flags: Any,
@@ -78,7 +78,7 @@ def place(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
             re, im = re * step_re - im * step_im, re * step_im + im * step_re
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True, nogil=True)
 def power(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
     vis: Any,
     flag: Any,
@@ -107,7 +107,7 @@ def power(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
                     row_count[r, p] += 1
 
 
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@nb.njit(cache=True, nogil=True)
 def clip(  # noqa: C901 - numba kernel: plain arrays
     vis: Any,
     flag: Any,

@@ -51,8 +51,8 @@ class Convert(Stage[ConvertParams]):
 
     @staticmethod
     def warm_up() -> None:
-        """Import the reader and the writer."""
-        from contimg_convert import uvh5  # noqa: F401, PLC0415 - imports pyuvdata's geometry
+        """Import the readers; pyuvdata takes seconds."""
+        from contimg_convert import pyuv, uvh5  # noqa: F401, PLC0415 - see above
 
 
 def _read(context: StageContext[ConvertParams]) -> Visibilities:

@@ -40,6 +40,52 @@ class _Rows:
     time: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Buffers:
+    """Where a file is read to: made once, because the first touch of memory costs more than the reading."""
+
+    vis: NDArray[np.complex64]
+    """Shape (rows, channels, correlations), like the others."""
+    flags: NDArray[np.int8]
+    samples: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int]) -> _Buffers:
+        """Return buffers of a shape; nothing flagged, one sample each."""
+        return cls(np.zeros(shape, np.complex64), np.zeros(shape, np.int8), np.ones(shape, np.float32))
+
+    def load(self, path: Path) -> None:
+        """Read visibilities, flags and sample counts of a file, of whatever number type.
+
+        Raises
+        ------
+        BadInput
+            If the file cannot be read to its end or has another shape.
+        """
+        try:
+            with h5py.File(path, "r") as file:
+                _read_into(path, file["Data/visdata"], self.vis)
+                for name, into, default in (("flags", self.flags, 0), ("nsamples", self.samples, 1)):
+                    if f"Data/{name}" in file:
+                        _read_into(path, file[f"Data/{name}"], into)
+                    else:
+                        into[:] = default
+        except KeyError as error:
+            raise BadInput(f"{path} lacks Data/visdata ({error.args[0]}); write the file again") from error
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read to its end ({error}); copy it again") from error
+
+
+def _read_into(path: Path, data: h5py.Dataset, into: NDArray[Any]) -> None:
+    """Read a dataset with or without a spectral-window axis as a whole; a part would be 20 times slower."""
+    rows, *rest = into.shape
+    if data.shape not in {into.shape, (rows, 1, *rest)}:
+        raise BadInput(
+            f"{path}: {data.name} has shape {data.shape}, its header says {into.shape}; write the file again"
+        )
+    data.read_direct(into.reshape(data.shape))
+
+
 def read(paths: Sequence[Path], expected: int) -> Visibilities:
     """Read the subband files of one recording.
 
@@ -152,15 +198,16 @@ def _uvw_error(head: Header, used: NDArray[np.bool_], freq_hz: float) -> float:
 def _fill(data: Visibilities, heads: list[Header], slots: list[int], reference: _Rows, used: NDArray[np.bool_]) -> None:
     """Read the files one after another into their places."""
     channels = len(heads[0].freq_hz)
+    buffers = _Buffers.of((len(heads[0].time_jd), channels, len(data.corr_types)))
     live = np.zeros(data.weight.shape, np.int64)
-    edges = np.append(np.arange(0, len(reference.row), ROW_STEP), len(reference.row)).astype(np.int64)
     for head, slot in zip(heads, slots, strict=True):
         rows = _matching(head, heads[0], reference, used)
         # The file's w is of antenna 2 minus antenna 1, the measurement set's of 1 minus 2, turned rows twice so.
         new_w = np.where(rows.turned, data.uvw_m[:, 2], -data.uvw_m[:, 2])
         shift = new_w - head.uvw_m[rows.row, 2]
         before = int(live.sum())
-        _place(head, data, slice(slot * channels, (slot + 1) * channels), rows, shift, live, edges)
+        buffers.load(head.path)
+        _place(head, data, slice(slot * channels, (slot + 1) * channels), rows, shift, live, buffers)
         if int(live.sum()) == before:
             data.notes.append(f"{head.path.name}: every sample of visdata is zero, NaN or flagged")
     if not live.any():
@@ -198,53 +245,19 @@ def _place(
     rows: _Rows,
     shift: NDArray[np.float64],
     live: NDArray[np.int64],
-    edges: NDArray[np.int64],
+    loaded: _Buffers,
 ) -> None:
-    vis, flags, samples = _load(head, len(data.corr_types))
+    """Copy a loaded file into its channels."""
     turn = slice(None, None, -1) if head.descending else slice(None)
     order = np.argsort([CORR_TYPES[p] for p in head.polarizations])
-    if not np.array_equal(order, np.arange(len(order))):
-        vis, flags, samples = (np.ascontiguousarray(a[:, :, order]) for a in (vis, flags, samples))
-    inputs = (vis[:, turn], flags[:, turn], samples[:, turn])
+    swap = not np.array_equal(order, np.arange(len(order)))
+    arrays = (loaded.vis, loaded.flags, loaded.samples)
+    inputs = [array[:, turn, order] if swap else array[:, turn] for array in arrays]
     first_hz, step_hz = float(data.freq_hz[channels][0]), data.width_hz
     outputs = (data.vis[:, channels], data.flag[:, channels], data.weight, live)
 
     def work(first: int, last: int) -> None:
         kernels.place(*inputs, rows.row, rows.turned, shift, first_hz, step_hz, *outputs, first, last)
 
-    kernels.in_threads(work, edges)
-
-
-def _load(head: Header, corrs: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Read visibilities, flags and samples of one file, each of shape (rows, channels, correlations)."""
-    shape = (len(head.time_jd), len(head.freq_hz), corrs)
-    try:
-        with h5py.File(head.path, "r") as file:
-            group = file["Data"]
-            vis = _dataset(head.path, group["visdata"], shape, np.complex64)
-            flags: NDArray[Any] = np.zeros(shape, np.int8)
-            if "flags" in group:
-                flags = _dataset(head.path, group["flags"], shape, np.int8)
-            samples: NDArray[Any] = np.ones(shape, np.float32)
-            if "nsamples" in group:
-                samples = _dataset(head.path, group["nsamples"], shape, np.float32)
-    except KeyError as error:
-        raise BadInput(f"{head.path} lacks {error.args[0]}; write the file again") from error
-    except OSError as error:
-        raise BadInput(f"{head.path} cannot be read to its end ({error}); copy it again") from error
-    return vis, flags, samples
-
-
-def _dataset(path: Path, data: h5py.Dataset, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
-    """Read a dataset with or without a spectral-window axis, of whatever number type."""
-    if data.shape not in {shape, (shape[0], 1, *shape[1:])}:
-        raise BadInput(f"{path}: {data.name} has shape {data.shape}, its header says {shape}; write the file again")
-    where = np.s_[:, 0] if data.ndim == 4 else np.s_[:]
-    if data.dtype == kind:
-        out = np.empty(shape, kind)
-        data.read_direct(out, where)
-        return out
-    raw = data[where]
-    if raw.dtype.names:  # integer visibilities are pairs (r, i)
-        raw = raw[raw.dtype.names[0]] + 1j * raw[raw.dtype.names[1]]
-    return np.asarray((raw != 0) if kind is np.int8 else raw, kind)
+    rows_at = np.append(np.arange(0, len(rows.row), ROW_STEP), len(rows.row)).astype(np.int64)
+    kernels.in_threads(work, rows_at)

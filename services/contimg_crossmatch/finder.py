@@ -18,8 +18,15 @@ __all__ = ["Flag", "Source", "find_sources"]
 
 Array = NDArray[np.float64]
 
-FIT_BEAMS = 0.7
-"""Radius of a fit in beams: of 0.6 to 1.3 the one with the smallest errors of peak, position and size together."""
+FIT_BEAMS = 0.5
+"""Radius of a fit in beams. What CLEAN left of a source has the narrower shape of the dirty beam: a wider fit reads
+faint peaks 2 to 3 per cent low (simulated group, 20 to 50 sigma). The error by noise is the same from 0.5 to 1."""
+
+RING_BEAMS = (2.0, 5.0)
+"""Inner and outer radius of the ring in which artefacts around a source are measured."""
+
+RING_EXCESS = 1.25
+"""A ring must be noisier than the map by this factor to count: 2.5 times its own error."""
 
 BLENDED_BEAMS = 2.0
 """Neighbours nearer than this many beams may share flux."""
@@ -60,11 +67,11 @@ def find_sources(sky: Sky, params: CrossmatchParams) -> list[Source]:
     1.9 for the integral and 1.1 to 1.3 for a fit with the shape of the beam (the noise of neighbouring pixels is
     the same noise). That of a resolved one is the integral of its Gaussian.
     """
-    starts = _peaks(sky, params)
-    if not len(starts):
+    starts = [start for start in _peaks(sky, params) if start[0] >= params.threshold_sigma * _noise(sky, start)]
+    if not starts:
         return []
     crowd = _near(starts, BLENDED_BEAMS * sky.beam_pixels)
-    first = [_fit(sky, sky.image, start, errors=False) for start in starts]
+    first = [_fit(sky, sky.image, start, 1.0, errors=False) for start in starts]
     models = _Models(sky, first)
     sources = []
     for index, start in enumerate(starts):
@@ -92,6 +99,26 @@ def _peaks(sky: Sky, params: CrossmatchParams) -> list[tuple[float, float, float
     )
     peaks = [(float(sky.image[o["ypeak"], o["xpeak"]]), float(o["xpeak"]), float(o["ypeak"])) for o in found]
     return sorted((p for p in peaks if normal[int(p[2]), int(p[1])] >= params.threshold_sigma), reverse=True)
+
+
+def _noise(sky: Sky, start: tuple[float, float, float]) -> float:
+    """Return the noise at a peak: that of the map, or of the ring around it where artefacts make it larger.
+
+    The ring has the area of some 60 beams, so that its own error is 10 per cent.
+    """
+    x, y = int(start[1]), int(start[2])
+    inner, outer = (beams * sky.beam_pixels for beams in RING_BEAMS)
+    half = int(np.ceil(outer))
+    y0, x0 = max(0, y - half), max(0, x - half)
+    cut = sky.image[y0 : y + half + 1, x0 : x + half + 1]
+    dy, dx = np.ogrid[y0 - y : y0 - y + cut.shape[0], x0 - x : x0 - x + cut.shape[1]]
+    distance = np.hypot(dx, dy)
+    ring = cut[(distance >= inner) & (distance <= outer) & np.isfinite(cut)]
+    expected = float(sky.rms[y, x])
+    if ring.size < 10:
+        return expected
+    around = float(1.4826 * np.median(np.abs(ring - np.median(ring))))
+    return around if around > RING_EXCESS * expected else expected
 
 
 def _near(starts: list[tuple[float, float, float]], radius: float) -> list[list[int]]:
@@ -138,11 +165,11 @@ def _fit(
     sky: Sky,
     image: NDArray[np.float32],
     start: tuple[float, float, float],
+    rms: float,
     *,
     errors: bool,
 ) -> Fit:
     cut, x0, y0 = _cut(sky, image, start)
-    rms = float(sky.rms[int(start[2]), int(start[1])])
     radius = max(2.5, FIT_BEAMS * sky.beam_pixels)
     local = (start[0], start[1] - x0, start[2] - y0)
     correlation = sky.correlation if errors else None
@@ -160,19 +187,22 @@ def _measure(
     *,
     blended: bool,
 ) -> Source:
-    rms = float(sky.rms[int(start[2]), int(start[1])])
+    rms = _noise(sky, start)
     flags = Flag.BLENDED if blended else Flag(0)
     if not np.isfinite(_cut(sky, image, start)[0]).all():
         flags |= Flag.EDGE
-    free = _fit(sky, image, start, errors=True)
-    if not free.converged:
-        beam, error = sky.beam, 0.5 * sky.beam_pixels * rms / start[0]
+    free = _fit(sky, image, start, rms, errors=True)
+    ratio, error = free.area_ratio(sky.beam, sky.cell_arcsec) if free.converged else (0.0, 1.0)
+    if error > ratio:  # a size without meaning: a plateau, an edge
+        beam, place = sky.beam, 0.5 * sky.beam_pixels * rms / start[0]
         size = (beam.major_arcsec, beam.minor_arcsec, beam.pa_deg)
-        return Source(start[1], start[2], error, error, start[0], rms, start[0], rms, rms, *size, flags | Flag.NO_FIT)
-    ratio, error = free.area_ratio(sky.beam, sky.cell_arcsec)
+        numbers = (start[1], start[2], place, place, start[0], rms, start[0], rms, rms)
+        return Source(*numbers, *size, flags | Flag.NO_FIT)
+    flux, flux_err = free.amplitude, free.error(0)
     if ratio - 1.0 > params.resolved_sigma * error:
-        return _as_source(sky, free, *free.integrated(sky.beam, sky.cell_arcsec), rms, flags | Flag.RESOLVED)
-    return _as_source(sky, free, free.amplitude, free.error(0), rms, flags)
+        flags |= Flag.RESOLVED
+        flux, flux_err = free.integrated(sky.beam, sky.cell_arcsec)
+    return _as_source(sky, free, flux, float(np.hypot(flux_err, params.flux_scale_error * flux)), rms, flags)
 
 
 def _as_source(sky: Sky, fit: Fit, flux: float, flux_err: float, rms: float, flags: Flag) -> Source:

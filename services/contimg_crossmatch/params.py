@@ -20,10 +20,12 @@ class CrossmatchParams(StageParams):
     """Peaks below this multiple of the local noise are no sources."""
     island_sigma: Annotated[float, Field(ge=2, le=100)] = 3.0
     """Pixels above this multiple of the local noise around a peak belong to its island."""
-    background_beams: Annotated[float, Field(ge=5, le=500)] = 25.0
+    background_beams: Annotated[float, Field(ge=5, le=500)] = 15.0
     """Width of the cells in which the local noise is measured, in beams."""
     resolved_sigma: Annotated[float, Field(gt=0, le=20)] = 3.0
     """A source is resolved when its area exceeds the beam by this multiple of the error; else its flux is its peak."""
+    flux_scale_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Error of the calibration as a part of the flux; added in quadrature to the error of the flux by noise."""
     radius_arcsec: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Largest separation of a match."""
     spectral_index: Annotated[float, Field(ge=-5, le=5)] = -0.7

@@ -61,7 +61,7 @@ def source_table(sky: Sky, sources: list[Source], catalog: Catalog | None, match
     _add(table, "peak", column["peak"], beam, "peak of the fitted Gaussian")
     _add(table, "peak_err", column["peak_err"], beam, "standard error of the peak")
     _add(table, "flux", column["flux"], jy, "flux density: integral of the Gaussian if resolved, else its peak")
-    _add(table, "flux_err", column["flux_err"], jy, "standard error of the flux density, noise only")
+    _add(table, "flux_err", column["flux_err"], jy, "standard error: noise, and flux_scale_error of the parameters")
     _add(table, "rms", column["rms"], jy, "local noise (per beam)")
     _add(table, "major", column["major"], arcsec, "fitted major axis (FWHM), not deconvolved")
     _add(table, "minor", column["minor"], arcsec, "fitted minor axis (FWHM), not deconvolved")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contimg_image.gridder import threads
 
-__all__ = ["Clark", "Minor", "Multiscale", "dilate"]
+__all__ = ["Clark", "Minor", "Multiscale"]
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -210,16 +210,3 @@ def _kernel(size: int, diameter_px: float) -> Image:
     shape[inside] = (1 - radius[inside] ** 2) * 0.5 * (1 + np.cos(np.pi * radius[inside]))
     shape /= np.float32(shape.sum(dtype=np.float64))
     return shape
-
-
-def dilate(mask: Mask, pixels: int) -> Mask:
-    """Return the mask grown by a square of this half-width."""
-    grown = mask.copy()
-    for axis in (0, 1):
-        source = grown.copy()
-        for shift in range(1, pixels + 1):
-            first, second = [slice(None)] * 2, [slice(None)] * 2
-            first[axis], second[axis] = slice(shift, None), slice(None, -shift)
-            grown[tuple(first)] |= source[tuple(second)]
-            grown[tuple(second)] |= source[tuple(first)]
-    return grown

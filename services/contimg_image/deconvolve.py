@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contimg_image.beams import sidelobe
-from contimg_image.clean import Minor, dilate
+from contimg_image.clean import Minor
 from contimg_image.gridder import Gridder
 
 __all__ = ["Cleaned", "Limits", "deconvolve", "inner_mask", "mad_rms"]
@@ -59,7 +59,7 @@ class Cleaned:
     iterations: int
     majors: int
     ended: str
-    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``diverged``."""
+    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``diverged`` (the state before that is kept)."""
     notes: dict[str, str] = field(default_factory=dict)
     """Versions of foreign programs."""
 
@@ -88,8 +88,8 @@ def deconvolve(
     """CLEAN with exact residuals after each major cycle.
 
     Components are searched where the residual is above ``auto_mask_sigma`` times its rms (by MAD, measured anew each
-    time) and above what sidelobes of its highest peak can be, and around components found before; there CLEAN goes down
-    to ``threshold_sigma`` times the rms.
+    time) and above what sidelobes of its highest peak can be, and where components were found before. There CLEAN goes
+    down to ``threshold_sigma`` times the rms.
 
     Parameters
     ----------
@@ -110,21 +110,25 @@ def deconvolve(
     model = np.zeros_like(residual)
     inside = inner_mask(gridder.size)
     iterations, majors, last, aimed = 0, 0, np.inf, False
+    before = model, residual
     while True:
         sigma = mad_rms(residual[inside])
         goal = max(limits.threshold_jy, limits.threshold_sigma * sigma)
         found = max(goal, limits.auto_mask_sigma * sigma)
         highest = float(np.abs(residual[inside]).max())
         level = max(found, lobes * highest) if limits.auto_mask_sigma > 0 else goal
-        mask = (steps.significant(residual, level) | dilate(model != 0, 1)) & inside
+        mask = (steps.significant(residual, level) | (model != 0)) & inside
         peak = steps.peak(residual, mask)
         reached = peak <= (min(level, _CLOSE * goal) if aimed else goal)
         ended = "diverged" if highest > _GROWTH * last else _ended(reached, iterations, majors, limits)
+        if ended == "diverged":
+            model, residual = before
         if ended:
             return Cleaned(model, residual, psf, iterations, majors, ended)
         outside = float(np.abs(residual[inside & ~mask]).max(initial=0.0))
         hidden = min(lobes * outside, _HIGHEST_LIMIT * peak) if outside > found else 0.0
         limit = max(goal, (1 - limits.major_gain) * peak, hidden)
+        before = model.copy(), residual
         iterations += steps.run(residual, mask, limit, limits.max_iterations - iterations, model)
         majors, last, aimed = majors + 1, highest, limit == goal
         residual = gridder.dirty(data - gridder.predict(model))

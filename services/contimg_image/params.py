@@ -37,7 +37,7 @@ class ImageParams(StageParams):
     auto_mask_sigma: float = Field(5.0, ge=0)
     """Components start above this many sigma (rms by MAD); 0: anywhere."""
     threshold_sigma: float = Field(1.0, ge=0)
-    """Around components CLEAN goes down to this many sigma."""
+    """Where there are components CLEAN goes down to this many sigma."""
     threshold_jy: float = Field(0.0, ge=0)
     """CLEAN never goes below this [Jy/beam]; 0: off."""
     max_iterations: int = Field(50000, ge=0)

@@ -71,6 +71,7 @@ class Scanner:
         self.one_shot = one_shot
         self._since: dict[Found, datetime] = {}  # when a file was first seen in this state
         self._headers: dict[Found, Header] = {}
+        self._listed: set[Found] = set()  # UVFITS files whose scans are all on record
         self._known: dict[str, ObservationRecord] = {}
         self._used: dict[tuple[str, int], str] = {}  # file and size -> observation
         self._refused: dict[tuple[str, int, int], QuarantineRecord] = {}
@@ -105,9 +106,12 @@ class Scanner:
             self._used[file.path, file.bytes] = record.id
 
     def _is_new(self, found: Found) -> bool:
+        if found in self._listed:
+            return False
         inside = found.path.is_relative_to(self.incoming)
         name = str(found.path.relative_to(self.incoming) if inside else found.path)
-        used = (name, found.size) in self._used
+        # a service may have died between the records of two scans: a UVFITS file is listed again after a restart
+        used = found.kind is Kind.UVH5 and (name, found.size) in self._used
         return not used and (str(found.path), found.size, found.mtime_ns) not in self._refused
 
     def _has_arrived(self, found: Found, unchanged: bool, now: datetime) -> bool:
@@ -115,7 +119,7 @@ class Scanner:
         return self.one_shot or unchanged or age_s >= self.policy.settle_s
 
     def _take(self, found: Found, report: ScanReport) -> None:
-        """Read a file that arrived; UVFITS gives its records at once."""
+        """Read a file that arrived; a UVFITS file gives its records at once."""
         try:
             if found.kind is Kind.UVFITS:
                 self._seal_scans(found, report)
@@ -137,12 +141,15 @@ class Scanner:
         for scan in scans:
             _known_telescope(found.path, scan.telescope)
         made = [maker.of_scan(found.path, scan) for scan in scans]
-        taken = [record for record in made if record.id in self._known]
-        if taken:
-            self._refuse(found, self._late(found.path, taken[0].id, made[0].digest), report)
-            return
         for record in made:
-            self._store(record, report)
+            known = self._known.get(record.id)
+            if known is not None and known.files != record.files:
+                self._refuse(found, self._late(found.path, known.id, record.files[0].digest), report)
+                return
+        for record in made:
+            if record.id not in self._known:
+                self._store(record, report)
+        self._listed.add(found)
 
     def _sets(self, report: ScanReport) -> None:
         """Seal, end or list the file sets of the UVH5 files that are not in a record."""
@@ -215,7 +222,7 @@ class Scanner:
 
     def _late(self, path: Path, identity: str, file_digest: str) -> Refused:
         record = self._known[identity]
-        if file_digest in {file.digest for file in record.files} | {record.digest}:
+        if file_digest in {file.digest for file in record.files}:
             return Refused(Reason.IDENTICAL_DUPLICATE, f"{path} is a copy of a file of {identity}; it may be removed")
         words = f"{path} came after observation {identity} was {record.state.value}"
         return Refused(Reason.LATE, f"{words} ({record.sealed_at:%Y-%m-%dT%H:%M:%SZ}); it is not used")

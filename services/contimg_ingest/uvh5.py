@@ -96,7 +96,10 @@ def read_header(path: Path) -> Header:
     ------
     Refused
         If the file is empty, no HDF5, truncated, lacks a field or contradicts itself.
+    OSError
+        If it cannot be opened: that is not the file's fault and may pass.
     """
+    path.open("rb").close()  # h5py would call a file without permission no HDF5
     if path.stat().st_size == 0:
         raise Refused(Reason.EMPTY, f"{path} has 0 bytes; copy it again from the correlator host")
     if not h5py.is_hdf5(path):

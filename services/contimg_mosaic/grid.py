@@ -72,6 +72,13 @@ def _sin_wcs(ra: float, dec: float, cell_deg: float) -> WCS:
     return wcs
 
 
+def _same(tile: Tile, wcs: WCS, shape: tuple[int, int]) -> bool:
+    """Say whether a tile's pixels are those of a grid (times in the header make no other grid)."""
+    mine, other = tile.wcs.wcs, wcs.wcs
+    pairs = [(mine.crval, other.crval), (mine.cdelt, other.cdelt), (mine.crpix, other.crpix)]
+    return tile.shape == shape and all(np.allclose(a, b, rtol=1e-12, atol=1e-11) for a, b in pairs)
+
+
 def make_grid(tiles: list[Tile], cell_arcsec: float = 0.0) -> Grid:
     """Return a SIN grid that holds all tiles; that of the tiles themselves when they share one.
 
@@ -89,9 +96,10 @@ def make_grid(tiles: list[Tile], cell_arcsec: float = 0.0) -> Grid:
     """
     first = tiles[0]
     cell = cell_arcsec or min(tile.cell_arcsec for tile in tiles)
-    same = all(t.shape == first.shape and t.wcs.wcs.compare(first.wcs.wcs) for t in tiles)
-    if same and np.isclose(cell, first.cell_arcsec, rtol=1e-9):
-        return Grid(first.wcs, first.shape)
+    if all(_same(t, first.wcs, first.shape) for t in tiles) and np.isclose(cell, first.cell_arcsec, rtol=1e-9):
+        wcs = _sin_wcs(*first.centre, cell / 3600.0)
+        wcs.wcs.crpix = first.wcs.wcs.crpix
+        return Grid(wcs, first.shape)
     wcs = _sin_wcs(*centre_of([tile.centre for tile in tiles]), cell / 3600.0)
     edges = [wcs.wcs_world2pix(*_edge(tile), 0) for tile in tiles]
     x, y = (np.concatenate([edge[axis] for edge in edges]) for axis in (0, 1))
@@ -116,7 +124,7 @@ def footprint(grid: Grid, tile: Tile) -> Footprint:
 
 def tile_pixels(grid: Grid, tile: Tile, rows: slice, columns: slice) -> tuple[Array, Array]:
     """Return the tile's pixel coordinates (y, x; from 0) of a rectangle of the grid, each (rows, columns)."""
-    if tile.shape == grid.shape and tile.wcs.wcs.compare(grid.wcs.wcs):
+    if _same(tile, grid.wcs, grid.shape):
         y, x = np.mgrid[rows, columns].astype(np.float64)
         return y, x
     gy = np.arange(rows.start, rows.stop + 4 * COARSE, COARSE, dtype=np.float64)

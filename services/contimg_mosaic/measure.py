@@ -17,8 +17,8 @@ __all__ = ["Brightest", "area_deg2", "brightest", "deep_rms", "mad_rms", "noise_
 SAMPLE = 4_000_000
 """At most so many pixels enter a median; more change nothing but the time."""
 
-FIT_BEAMS = 0.7
-"""Radius of the fit of the brightest source in beams."""
+FIT_BEAMS = 0.5
+"""Radius of the fit of the brightest source in beams; the top of a source is the most like the restoring beam."""
 
 DEEP = 1.2
 """Pixels with at most this multiple of the lowest noise are the deep part."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from astropy.table import QTable
+from PIL import Image
 
 from contimg import __version__
 from contimg.models.manifest import Manifest
@@ -34,13 +37,17 @@ code{font-size:.8rem;word-break:break-all}details{margin:.5rem 0}.wide{overflow-
 """
 
 
+SMALL = 640
+"""Pixels of the longer side of a member's picture; the mosaic is shown as it is."""
+
+
 def _number(value: float | None, unit: str = "") -> str:
     """Return a value with a handy prefix for Jy, else five digits."""
     if value is None or not math.isfinite(value):
         return "not measured"
     if unit.startswith("Jy") and 0 < abs(value) < 0.5:
         return f"{value * 1e3:.4g} m{unit}"
-    text = f"{value:.6f}" if unit == "deg" else f"{value:.5g}"
+    text = f"{value:.6f}".rstrip("0").rstrip(".") if unit == "deg" else f"{value:.5g}"
     return f"{text} {unit}".strip()
 
 
@@ -67,21 +74,39 @@ def _cell(cell: str) -> str:
     return f'<td class="n">{cell[1:]}</td>' if cell.startswith("#") else f"<td>{cell}</td>"
 
 
-def _picture(path: Path, caption: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    text = escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+def _small(path: Path) -> bytes:
+    """Return a picture at a size that lets a page hold dozens."""
+    with Image.open(path) as picture:
+        picture.thumbnail((SMALL, SMALL), Image.Resampling.LANCZOS)
+        small = io.BytesIO()
+        picture.convert("RGB").save(small, "JPEG", quality=85)
+    return small.getvalue()
+
+
+def _picture(content: bytes, caption: str) -> str:
+    data = base64.b64encode(content).decode("ascii")
+    kind, text = "png" if content.startswith(b"\x89PNG") else "jpeg", escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
 def _pictures(runs: list[Run], limit: int) -> str:
     found = [(run, product) for run in reversed(runs) for product in run.manifest.products if product.role == "png"]
     found.sort(key=lambda pair: pair[1].type != "mosaic")
     shown = [(run.path / product.path, product) for run, product in found[:limit]]
-    large = "".join(_picture(path, product.id) for path, product in shown if product.type == "mosaic")
+    large = "".join(_picture(path.read_bytes(), product.id) for path, product in shown if product.type == "mosaic")
     rest = [(path, product) for path, product in shown if product.type != "mosaic"]
-    small = "".join(_picture(path, product.id) for path, product in sorted(rest, key=lambda pair: pair[1].id))
+    small = "".join(_picture(_small(path), product.id) for path, product in sorted(rest, key=lambda pair: pair[1].id))
     left = f"<p>{len(found) - limit} more pictures are not shown.</p>" if len(found) > limit else ""
     return f'{large}<div class="small">{small}</div>{left}'
+
+
+def _headline(manifests: list[Manifest]) -> str:
+    """Return what most readers look for, in one line."""
+    values = {figure.name: figure for m in manifests for figure in m.figures}
+    words = {"mosaic.peak": "brightest source", "mosaic.rms": "rms", "mosaic.area": "area"}
+    words |= {"crossmatch.sources": "sources", "crossmatch.flux_ratio": "flux / catalog"}
+    said = [f"{word} {_number(values[k].value, values[k].unit)}" for k, word in words.items() if k in values]
+    return f"<p>{escape('; '.join(said))}.</p>" if said else ""
 
 
 def _stages(manifests: list[Manifest]) -> str:
@@ -133,13 +158,14 @@ def _sources(runs: list[Run], limit: int) -> str:
             f"#{row['flux'].value * 1e3:.3f} ± {row['flux_err'].value * 1e3:.3f}",
             f"#{row['peak'].value * 1e3:.3f}",
             f"#{row['major'].value:.1f} × {row['minor'].value:.1f}",
-            escape(str(row["match"])),
+            "" if np.ma.is_masked(row["match"]) else escape(str(row["match"])),
             "#" + ("" if math.isnan(row["flux_ratio"].value) else f"{row['flux_ratio'].value:.3f}"),
         ]
         for row in table[:limit]
     ]
     kind = "apparent, not beam-corrected" if table.meta.get("PBCOR") is False else "beam-corrected"
-    note = escape(str(run.manifest.info.get("note") or ""))
+    note = str(run.manifest.info.get("note") or "")
+    note = escape(note[:1].upper() + note[1:])
     head = ["source", "flux mJy", "peak mJy/beam", "size ″", "match", "flux ratio"]
     title = f"<h2>Sources</h2><p>{len(table)} sources, {kind}; the brightest {len(rows)}. {note}</p>"
     return title + _table(head, rows)
@@ -189,6 +215,7 @@ def render(plan: Plan, runs: list[Run], params: PublishParams) -> str:
     parts = [
         f"<h1>{group} {_badge(plan.verdict)}</h1>",
         f"<p>Data of {escape(plan.date)}; {len(members)} images; policy {escape(plan.policy)}: {decision}.</p>",
+        _headline(manifests),
         _pictures(runs, params.report_pictures),
         "<h2>Stages</h2>" + _stages(manifests),
         "<h2>Figures</h2>" + _figures(manifests),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from astropy.io.registry import IORegistryError
 from astropy.table import Table
 
 from contimg.errors import BadConfig
@@ -62,9 +63,10 @@ def read_sources(reference: Mapping[str, Path], spectral_index: float) -> Source
     forms = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
     try:
         table = Table.read(path, format=forms.get(path.suffix.lower()))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IORegistryError) as error:
+        first = str(error).strip().splitlines()[0]
         raise BadConfig(
-            f"catalog {path} cannot be read as a table ({error}); give FITS, VOTable, ECSV or CSV"
+            f"catalog {path} cannot be read as a table ({first}); give FITS, VOTable, ECSV or CSV"
         ) from error
     missing = [name for name in _COLUMNS if name not in table.colnames]
     if missing:

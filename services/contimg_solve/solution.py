@@ -105,7 +105,7 @@ def require(solution: Solution, params: SolveParams) -> Solution:
     """
     if solution.flag.all():
         raise DataQuality(
-            f"no bandpass solution on {solution.fields[0]} reaches min_snr = {params.min_snr:g}; take another calibrator"
+            f"no bandpass solution on {solution.fields[0]} reaches min_snr = {params.min_snr:g}; take another"
         )
     return solution
 

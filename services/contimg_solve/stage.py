@@ -60,10 +60,16 @@ def _in_time(run: Run) -> str:
     return str(run.manifest.info.get("mid", run.manifest.unit))
 
 
+def _is_calibrator(run: Run, context: Context) -> bool:
+    """Tell by the group's records; when the stage is run by hand there are none, and stage convert's note counts."""
+    if context.calibrators:
+        return run.manifest.unit in {c.id for c in context.calibrators if c.role is not Role.TARGET}
+    return bool(run.manifest.info.get("role", Role.TARGET) != Role.TARGET)
+
+
 def _by_scans(context: Context) -> StageResult:
     params = context.params
-    wanted = {c.id for c in context.calibrators if c.role is not Role.TARGET}
-    runs = sorted((run for run in context.runs("raw_ms") if run.manifest.unit in wanted), key=_in_time)
+    runs = sorted((run for run in context.runs("raw_ms") if _is_calibrator(run, context)), key=_in_time)
     if not runs:
         raise BadInput(f"group {context.group} has no calibrator scans among its inputs; add them to its observations")
     scans = scans_of(_opened(runs), params)

@@ -153,7 +153,7 @@ class Archive:
             if not source.exists():
                 msg = f"{source} is gone and not in the archive yet; replay the group to make it again"
                 raise Damaged(msg)
-            kept.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(kept.parent)
             part = kept.with_name(f".{kept.name}.part")
             remove_tree(part)
             crash.point("archive.copy.before")
@@ -161,7 +161,7 @@ class Archive:
             crash.point("archive.copy.verified")
             part.rename(kept)
             crash.point("archive.copy.renamed")
-            _sync_up(kept.parent, self.layout.archive)
+            sync_directory(kept.parent)
             crash.point("archive.copy.synced")
 
     def _validate(self, item: PlanItem) -> None:
@@ -171,7 +171,7 @@ class Archive:
         target = self.layout.products / row.archive / item.name
         if row.archive not in VALIDATED or not source.exists() or _same(target, source):
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(target.parent)
         temporary = target.with_name(f".{target.name}.{item.task}")
         temporary.unlink(missing_ok=True)
         try:
@@ -191,7 +191,7 @@ class Archive:
         """Let the published name lead to this product; the one it led to goes to ``superseded/``."""
         target, kept = self._target(item), self._kept(item)
         if not _same(target, kept):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(target.parent)
             if target.exists():
                 self._supersede(item, target)
             temporary = target.with_name(f".{target.name}.{item.task}")
@@ -200,7 +200,7 @@ class Archive:
             crash.point("archive.name.before")
             temporary.replace(target)
             crash.point("archive.name.renamed")
-            _sync_up(target.parent, self.layout.archive)
+            sync_directory(target.parent)
             crash.point("archive.name.synced")
         self._take_back(item)
 
@@ -216,10 +216,10 @@ class Archive:
         aside = self._superseded(item, owner)
         if aside.exists():
             return
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(aside.parent)
         crash.point("archive.supersede.before")
         _link(aside, old, aside.parent)
-        _sync_up(aside.parent, self.layout.archive)
+        sync_directory(aside.parent)
         crash.point("archive.supersede.after")
 
     def _take_back(self, item: PlanItem) -> None:
@@ -289,13 +289,13 @@ def _sync_file(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _sync_up(directory: Path, base: Path) -> None:
-    """Make new names durable from a directory up to the base."""
-    sync_directory(directory)
-    for parent in directory.parents:
-        if not parent.is_relative_to(base):
-            break
-        sync_directory(parent)
+def _make_directory(directory: Path) -> None:
+    """Make a directory and its parents; each new name is durable."""
+    if directory.is_dir():
+        return
+    _make_directory(directory.parent)
+    directory.mkdir(exist_ok=True)
+    sync_directory(directory.parent)
 
 
 def _same(name: Path, content: Path) -> bool:

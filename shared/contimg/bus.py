@@ -137,7 +137,7 @@ class Bus:
             If the server cannot be reached within ``timeout_s``, or refuses the password.
         """
         options: dict[str, Any] = {"user": user, "password": password} if user else {}
-        options |= {"max_reconnect_attempts": -1, "reconnect_time_wait": 0.2, "connect_timeout": 2}
+        options |= {"max_reconnect_attempts": -1, "reconnect_time_wait": 0.2, "connect_timeout": 2, "drain_timeout": 2}
         connecting = nats.connect(url, error_cb=_note_error, **options)
         try:
             client = await asyncio.wait_for(connecting, timeout_s)
@@ -149,7 +149,8 @@ class Bus:
     async def close(self) -> None:
         """End the connection; what was published is flushed."""
         with contextlib.suppress(*_TRANSPORT):
-            await self._client.drain()
+            await self._client.flush(timeout=2)
+        await self._client.close()  # draining would wait 30 s for pull subscriptions that still ask
 
     async def __aenter__(self) -> Self:
         return self

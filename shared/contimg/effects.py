@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from contimg.archive import Archive
 from contimg.models.fact import GroupRecord
-from contimg.plan import Plan
 from contimg.models.task import Task
+from contimg.plan import Plan
 from contimg.stage.base import Run
 from contimg.stage.handling import Effect
 

@@ -39,7 +39,7 @@ def write_atomic(path: Path, text: str) -> None:
         fsync_path(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ResourceExhausted(f"{path} cannot be written: {error.strerror}; free some space and start again") from error
+        raise ResourceExhausted(f"{path} cannot be written: {error.strerror}; free space and start again") from error
 
 
 def make_directory(path: Path, purpose: str) -> Path:

@@ -88,7 +88,9 @@ def _prepare(layout: Layout) -> None:
     make_directory(layout.data_base, "CONTIMG_DATA_BASE")
     make_directory(layout.state, "CONTIMG_STATE_DIR")
     if not layout.incoming.is_dir():
-        raise BadConfig(f"{layout.incoming} does not exist; put the raw files there or name their directory by --incoming")
+        raise BadConfig(
+            f"{layout.incoming} does not exist; put the raw files there or name their directory by --incoming"
+        )
 
 
 class _Machine:
@@ -116,7 +118,7 @@ class _Machine:
         """Return the keeper's facts for this group."""
         return self.keeper.facts()
 
-    async def facts_async(self, group: ObservationGroup) -> Facts:
+    async def facts_async(self, _group: ObservationGroup) -> Facts:
         """Return the same as the host wants it."""
         return self.facts()
 
@@ -159,9 +161,7 @@ def _over(decision: Decision, machine: _Machine) -> bool:
     return not machine.options.watch or status.phase in {"Failed", "Unpublished", "Suspended"}
 
 
-async def run_group(
-    group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher
-) -> Outcome:
+async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher) -> Outcome:
     """Run a group on this machine until it is published, or nothing more can happen.
 
     Raises

@@ -101,7 +101,9 @@ def load_model(path: Path, model: type[M]) -> M:
     """
     node, value = _compose(path, _read(path))
     if not isinstance(value, dict):
-        raise BadConfig(f"{path}:{node.start_mark.line + 1}: expected fields like 'kind:', found {type(value).__name__}")
+        raise BadConfig(
+            f"{path}:{node.start_mark.line + 1}: expected fields like 'kind:', found {type(value).__name__}"
+        )
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -59,7 +59,9 @@ class Shelf:
             record = json.loads(path.read_text())
             return ObservationGroup.model_validate(record["resource"]), Path(record["source"])
         except (ValueError, KeyError, ValidationError) as error:
-            raise BadConfig(f"{path} is damaged ({type(error).__name__}); start 'contimg run' with its YAML again") from error
+            raise BadConfig(
+                f"{path} is damaged ({type(error).__name__}); start 'contimg run' with its YAML again"
+            ) from error
 
     def source(self, name: str) -> Path:
         """Return the YAML file a group was read from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TextIO
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -30,7 +31,7 @@ PEAK_BYTES = Gauge("contimg_attempt_peak_bytes", "Peak memory of the last attemp
 QUEUE = Gauge("contimg_queue_tasks", "Tasks that wait or run, by consumer.", ["stage"])
 
 
-def configure_logging(*, json_lines: bool | None = None, level: str = "") -> None:
+def configure_logging(*, json_lines: bool | None = None, level: str = "", stream: TextIO | None = None) -> None:
     """Set up structlog once per process: JSON lines, or coloured text on a terminal.
 
     Parameters
@@ -39,6 +40,8 @@ def configure_logging(*, json_lines: bool | None = None, level: str = "") -> Non
         None: JSON unless stderr is a terminal.
     level
         Empty: ``CONTIMG_LOG_LEVEL``, else ``info``.
+    stream
+        Where the lines go; None: what ``sys.stderr`` is at the time.
     """
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
     name = (level or os.environ.get("CONTIMG_LOG_LEVEL") or "info").upper()
@@ -53,16 +56,19 @@ def configure_logging(*, json_lines: bool | None = None, level: str = "") -> Non
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_StderrLoggerFactory(),
+        logger_factory=_LoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
 
 
-class _StderrLoggerFactory:
-    """Writes to what ``sys.stderr`` is at the time of the line, so that redirections are followed."""
+class _LoggerFactory:
+    """Without a stream it writes to what ``sys.stderr`` is at the time of the line, so that redirections are followed."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
 
     def __call__(self, *_: object) -> structlog.PrintLogger:
-        return structlog.PrintLogger(sys.stderr)
+        return structlog.PrintLogger(self._stream or sys.stderr)
 
 
 def serve_metrics() -> int:

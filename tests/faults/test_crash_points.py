@@ -17,7 +17,7 @@ import contimg
 from contimg import crash
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
-from contimg.stage.attempt import read_records
+from contimg.stage.attempt import is_abandoned, read_records
 from contimg.stage.commit import read_run
 
 ROOT = Path(contimg.__file__).parent
@@ -96,7 +96,9 @@ def _check(bench: Bench, task: Task, scenario: str, root: Path) -> None:
     records = read_records(bench.layout, task.task)
     assert [record.number for record in records] == list(range(1, len(records) + 1))
     assert "running" not in {record.state for record in records}
-    assert not [path for path in bench.layout.active("").glob("*/*")]
+    left = list(bench.layout.active("").glob("*/*"))
+    assert all(is_abandoned(path, 0) for path in left), "what is left must be for the clean-up to take"
+    assert not {path.name for path in left} & {f"{task.task}-{record.number}" for record in records}
     runs = bench.layout.runs("image")
     if scenario == "final":
         assert not runs.exists()

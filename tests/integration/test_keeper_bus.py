@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -168,35 +168,37 @@ async def test_the_process_serves_and_ends_on_sigterm(site, server):
         assert process.wait(20) == 0
 
 
-WORK = """
-import sys
-from pathlib import Path
-from keeper_site import Site
-from contimg.keeper import Keeper
-from contimg.layout import Layout
-base = Path(sys.argv[1])
-layout = Layout(base / "stage", base / "data")
-tasks = [word.split(":") for word in sys.argv[2].split(",")]
-with Keeper(layout) as keeper:
-    for task, home in tasks:
-        if home == "metadata":
-            keeper.register_group(Site(layout).group(task))
-        keeper.register_run(task, home)
-        keeper.register_attempt(task, 1)
-    keeper.refresh_ingest()
-"""
-CLEAN = """
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from contimg.keeper import Keeper
-from contimg.layout import Layout
-base = Path(sys.argv[1])
-now = datetime.now(UTC) + timedelta(days=400)
-with Keeper(Layout(base / "stage", base / "data")) as keeper:
-    keeper.wanted([], now)
-    keeper.clean(now)
-"""
+def work(site, tasks):
+    """Tell a new keeper of what lies on disk."""
+    with Keeper(site.layout) as keeper:
+        for task, home in tasks:
+            if home == "metadata":
+                keeper.register_group(site.group(task))
+            keeper.register_run(task, home)
+            keeper.register_attempt(task, 1)
+        keeper.refresh_ingest()
+
+
+def clean(site):
+    """Clean up with a new keeper when everything is old."""
+    now = datetime.now(UTC) + timedelta(days=400)
+    with Keeper(site.layout) as keeper:
+        keeper.wanted([], now)
+        keeper.clean(now)
+
+
+def killed_at(name, function, *arguments):
+    """Run a function in a process of its own that is killed at a crash point; forked, since imports cost a second."""
+    child = os.fork()
+    if child == 0:
+        os.environ["CONTIMG_CRASH"] = name
+        try:
+            function(*arguments)
+        finally:
+            os._exit(1)  # the point was not met
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
 EVERY = sorted(crash.points(Path(service.__file__).parent))
 POINTS = [name for name in EVERY if not name.startswith("keeper.clean.")]
 
@@ -213,17 +215,15 @@ def prepared(site):
     runs = [convert, solve, mosaic, publish]
     for task, _ in runs:
         site.attempt(task, 1, "committed")
-    return ",".join(f"{task}:{home}" for task, home in runs)
+    return runs
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_a_keeper_killed_anywhere_ends_with_the_same_facts(site, tmp_path, name):
+def test_a_keeper_killed_anywhere_ends_with_the_same_facts(site, name):
     """Killed at the point, started again, told the same again: the facts are those of a keeper that lived."""
-    command = [sys.executable, "-c", WORK, str(tmp_path), prepared(site)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")}
-    killed = subprocess.run(command, env=env | {"CONTIMG_CRASH": name}, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    subprocess.run(command, env=env, check=True)
+    tasks = prepared(site)
+    assert killed_at(name, work, site, tasks)
+    work(site, tasks)
     with Keeper(site.layout) as keeper:
         found, rows, damaged = keeper.facts(), keeper.queries.products(), keeper.queries.damaged()
         assert keeper.report.damaged == {}
@@ -240,7 +240,7 @@ def test_a_keeper_killed_anywhere_ends_with_the_same_facts(site, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - set(POINTS)))
-def test_a_clean_up_killed_anywhere_is_finished_by_the_next(site, tmp_path, name):
+def test_a_clean_up_killed_anywhere_is_finished_by_the_next(site, name):
     with Keeper(site.layout) as keeper:
         for unit in ("a", "b"):
             task, home = site.commit("convert", unit)
@@ -248,10 +248,8 @@ def test_a_clean_up_killed_anywhere_is_finished_by_the_next(site, tmp_path, name
             keeper.register_run(task, home)
     abandoned = site.layout.active("imaging") / "x-1"
     abandoned.mkdir(parents=True)
-    command = [sys.executable, "-c", CLEAN, str(tmp_path)]
-    killed = subprocess.run(command, env={**os.environ, "CONTIMG_CRASH": name}, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    subprocess.run(command, check=True)
+    assert killed_at(name, clean, site)
+    clean(site)
     assert not abandoned.exists()
     left = [path for path in site.layout.home("raw_ms").rglob("*") if path.is_symlink() or path.is_file()]
     assert left == []

@@ -15,6 +15,8 @@ from contimg.simulate.config import preset
 pytestmark = [pytest.mark.science, pytest.mark.casa]
 
 ROLES = {"p": "bandpass", "s1": "gain", "s2": "gain"}
+NO_FILLING = "nearest,nearestflag"
+"""Else CASA interpolates over flagged channels of a bandpass; what is unsolved stays flagged here."""
 SCANS = {"strategy": "calibrator-scans", "min_uv_wavelengths": 0, "reference_antennas": ("2",)}
 
 
@@ -58,38 +60,34 @@ def test_scans_equal_applycal_with_flagged_solutions(tmp_path, interp):
     content["tables"][1]["interp"] = interp
     record.write_text(json.dumps(content))
     _, path = applied(tmp_path / "apply", runs["t"], run, clip_mad=0)
-    flagged = compare(path, runs["t"], run, tmp_path, ["nearest", interp], ["", "1445+099"])
+    flagged = compare(path, runs["t"], run, tmp_path, [NO_FILLING, interp], ["", "1445+099"])
     assert 0.05 < flagged < 0.6
 
 
 @pytest.fixture(scope="module")
 def drift(tmp_path_factory):
     base = tmp_path_factory.mktemp("drift")
-    config = preset("tiny", noisy_stations=(87,), integrations=6)
+    config = preset("tiny", channels_per_subband=8, drawn=None, integrations=8)
     return *simulated(base, config), base
 
 
 def test_drift_scan_equals_applycal_and_weights_are_the_noise(drift, tmp_path):
     truth, raw, runs, _ = drift
     reference = {"catalog:truth": raw / "catalog.ecsv"}
-    _, run = solved(tmp_path / "solve", runs, reference=reference, min_uv_wavelengths=0, noisy_factor=100, min_snr=2)
+    _, run = solved(tmp_path / "solve", runs, reference=reference, min_uv_wavelengths=0, min_snr=2)
     result, path = applied(tmp_path / "apply", runs[0], run, clip_mad=0)
-    compare(path, runs[0], run, tmp_path, ["nearest", "nearest"], ["", ""])
+    compare(path, runs[0], run, tmp_path, [NO_FILLING, "nearest"], ["", ""])
     with table(str(path), ack=False) as opened:
         weight, first, second = (opened.getcol(n) for n in ("WEIGHT", "ANTENNA1", "ANTENNA2"))
     with table(f"{path}::ANTENNA", ack=False) as antennas:
         names = np.array(antennas.getcol("NAME"))
     cross = (first != second)[:, None] & (weight > 0)
-    noisy = (names[first] == "87") | (names[second] == "87")
     z = np.load(raw / "gains.npz")
     amplitude = dict(zip([str(s) for s in z["stations"]], np.abs(z["bandpass"]).mean(2) ** 2, strict=True))
     power = np.array([amplitude[a] * amplitude[b] for a, b in zip(names[first], names[second], strict=True)])
-    quiet = cross & ~noisy[:, None]
-    # noise in Jy is the same for all quiet baselines whatever their gains
-    assert np.median(weight[quiet]) == pytest.approx(1 / truth.noise_jy**2, rel=0.1)
-    assert np.std(np.log(weight[quiet])) < 0.25
-    assert np.std(np.log(power[quiet])) > 0.3
-    ratio = np.median(weight[quiet]) / np.median(weight[cross & noisy[:, None]])
-    assert ratio > 4
+    # the noise in Jy is the same for all baselines whatever their gains
+    assert np.median(weight[cross]) == pytest.approx(1 / truth.noise_jy**2, rel=0.1)
+    assert np.std(np.log(weight[cross])) < 0.25
+    assert np.std(np.log(power[cross])) > 0.3
     noise = next(f for f in result.figures if f.name == "apply.noise").value
     assert noise == pytest.approx(truth.noise_jy, rel=0.1)

@@ -211,7 +211,8 @@ out = []
 for one, other in zip(*gains.values()):
     both = ~one.flag & ~other.flag
     ratio = one.gain[both] / other.gain[both]
-    out.append([float(both.mean()), float(np.abs(ratio).mean()), float(np.abs(ratio).std()), float(np.angle(ratio).std())])
+    size = np.abs(ratio)
+    out.append([float(x) for x in (both.mean(), size.mean(), size.std(), np.angle(ratio).std())])
 print(json.dumps(out))
 """
 

@@ -320,7 +320,8 @@ class World:
             Policy.ON_QA_PASS: verdict is Verdict.PASS,
             Policy.MANUAL: publish.get("approve", False),
         }[Policy(publish["policy"])]
-        return {"published": allowed, "reason": "" if allowed else f"the verdict is {verdict.value}"}
+        reason = "" if allowed else f"policy {publish['policy']} forbids verdict {verdict.value}"
+        return {"published": allowed, "reason": reason, "policy": publish["policy"]}
 
     def start(self, task: Task) -> None:
         """Let a worker take a task."""

@@ -47,17 +47,19 @@ __all__ = [
 
 PRIMARY, SECONDARY, TARGET = (202.784533, 30.509155), (221.318607, 9.976687), (225.0, 12.0)
 """3C286, 1445+099 and a field 4 degrees from the latter [deg]."""
-FREQS = 1.4e9 + 1e6 * np.arange(16)
-ANTENNAS = 8
+CHANNELS, ANTENNAS = 16, 8
+FREQS = 1.4e9 + 1e6 * np.arange(CHANNELS)
 START = 2460700.5
 _task = (f"{number:032x}" for number in count(1))
 
 
-def draw_gains(seed, channels=len(FREQS), antennas=ANTENNAS):
+def draw_gains(seed, channels=CHANNELS, antennas=ANTENNAS):
     """A smooth bandpass (chan, hand, antenna), amplitudes around 0.3, with delays."""
     rng = np.random.default_rng(seed)
     x = np.linspace(-0.5, 0.5, channels)[:, None, None]
-    amplitude = 0.3 * rng.uniform(0.8, 1.2, (2, antennas)) * (1 + 0.2 * np.cos(5 * x + rng.uniform(0, 6, (2, antennas))))
+    amplitude = (
+        0.3 * rng.uniform(0.8, 1.2, (2, antennas)) * (1 + 0.2 * np.cos(5 * x + rng.uniform(0, 6, (2, antennas))))
+    )
     phase = rng.uniform(-3, 3, (2, antennas)) + 4 * x * rng.normal(size=(2, antennas))
     return amplitude * np.exp(1j * phase)
 

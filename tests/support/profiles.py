@@ -1,6 +1,6 @@
 """How many generated sequences a test tries: ``CONTIMG_HYPOTHESIS=soak`` for the long run, else ``ci``.
 
-Importing this module registers the profiles and loads the chosen one.
+Importing this module registers the profiles; a test takes ``settings(settings.get_profile(profiles.NAME))``.
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ settings.register_profile(
 settings.register_profile("soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40)
 
 NAME = os.environ.get("CONTIMG_HYPOTHESIS", "ci")
-settings.load_profile(NAME)
+"""Of the chosen profile."""

@@ -34,10 +34,14 @@ ANCHOR_POSITION = SkyCoord("15h21m54.95s", "+04d58m30.8s", frame="icrs")
 def _raw_data() -> Path:
     spec = find_spec("casadata")
     if spec is None or not spec.submodule_search_locations:
-        raise BadConfig("the package casadata is not installed, and the demonstration's data with it; run './run setup'")
+        raise BadConfig(
+            "the package casadata is not installed, and the demonstration's data with it; run './run setup'"
+        )
     path = Path(spec.submodule_search_locations[0]) / DATA
     if not path.is_file():
-        raise BadConfig(f"{path} is missing from the package casadata; reinstall it: pip install --force-reinstall casadata")
+        raise BadConfig(
+            f"{path} is missing from the package casadata; reinstall it: pip install --force-reinstall casadata"
+        )
     return path
 
 
@@ -57,7 +61,9 @@ def lay_out(directory: Path) -> Layout:
     return layout
 
 
-def _row(name: str, value: float | None, words: Callable[[float], str], expected: str, allowed: str, off: float) -> dict[str, Any]:
+def _row(
+    name: str, value: float | None, words: Callable[[float], str], expected: str, allowed: str, off: float
+) -> dict[str, Any]:
     measured = "not measured" if value is None else words(value)
     return {"name": name, "measured": measured, "expected": expected, "allowed": allowed, "within": off <= 1}
 
@@ -76,10 +82,28 @@ def anchors(figures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         return float("inf") if value is None else abs(value - expected) / allowed
 
     return [
-        _row("flux of 1445+099, fitted freely", flux, "{:.4f} Jy".format, "2.5265 Jy", "± 1.5 %", beyond(flux, 2.5265, 0.0379)),
-        _row("brightest source", peak, "{:.4f} Jy/beam".format, "0.0879 Jy/beam", "± 4 %", beyond(peak, 0.0879, 0.0035)),
-        _row("its distance from 15:21:54.95 +04:58:30.8", offset, "{:.2f}″".format, "0″", "2″", beyond(offset, 0.0, 2.0)),
-        _row("noise (MAD)", rms, lambda v: f"{v * 1e3:.2f} mJy/beam", "0.77 mJy/beam", "≤ 0.95", beyond(rms, 0.0, 0.95e-3)),
+        _row(
+            "flux of 1445+099, fitted freely",
+            flux,
+            "{:.4f} Jy".format,
+            "2.5265 Jy",
+            "± 1.5 %",
+            beyond(flux, 2.5265, 0.0379),
+        ),
+        _row(
+            "brightest source", peak, "{:.4f} Jy/beam".format, "0.0879 Jy/beam", "± 4 %", beyond(peak, 0.0879, 0.0035)
+        ),
+        _row(
+            "its distance from 15:21:54.95 +04:58:30.8", offset, "{:.2f}″".format, "0″", "2″", beyond(offset, 0.0, 2.0)
+        ),
+        _row(
+            "noise (MAD)",
+            rms,
+            lambda v: f"{v * 1e3:.2f} mJy/beam",
+            "0.77 mJy/beam",
+            "≤ 0.95",
+            beyond(rms, 0.0, 0.95e-3),
+        ),
     ]
 
 
@@ -92,7 +116,9 @@ def _finish(directory: Path, outcome: Outcome, console: Console, *, json_: bool)
     print_result(result, console)
     picture = next((p["path"] for p in result["products"] if p["type"] == "mosaic" and p["path"].endswith(".png")), "")
     report = next((p["path"] for p in result["products"] if p["path"].endswith(".html")), "")
-    console.print(f"Picture: {picture}\nReport:  {report}\nResult:  {directory / 'result.json'}", markup=False, soft_wrap=True)
+    console.print(
+        f"Picture: {picture}\nReport:  {report}\nResult:  {directory / 'result.json'}", markup=False, soft_wrap=True
+    )
 
 
 def demo(

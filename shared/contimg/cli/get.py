@@ -67,7 +67,10 @@ NOUNS: dict[str, tuple[Callable[[Layout], Rows], tuple[str, ...]]] = {
     "groups": (_groups, ("group", "pipeline", "phase", "stage", "progress", "verdict", "message")),
     "products": (_products, ("data_type", "data_id", "role", "status", "verdict", "path")),
     "attempts": (_attempts, ("attempt", "stage", "unit", "state", "error", "message")),
-    "observations": (_observations, ("id", "telescope", "state", "role", "source", "found", "expected", "dec_deg", "reasons")),
+    "observations": (
+        _observations,
+        ("id", "telescope", "state", "role", "source", "found", "expected", "dec_deg", "reasons"),
+    ),
     "quarantine": (_quarantine, ("time", "reason", "sentence")),
 }
 """What can be listed: how, and the columns of the table."""

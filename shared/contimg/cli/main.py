@@ -10,6 +10,7 @@ from rich.console import Console
 from contimg import __version__
 from contimg.cli import demo, doctor, get, pipeline, replay, run, schema, show, simulate, stage, trace
 from contimg.errors import ContimgError
+from contimg.telemetry import configure_logging
 
 __all__ = ["app", "main"]
 
@@ -52,6 +53,7 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of ours ends it with one sentence and the exit code of its class."""
+    configure_logging(json_lines=False)
     try:
         app()
     except ContimgError as error:

@@ -16,7 +16,17 @@ __all__ = ["app", "parameter_rows", "show"]
 
 app = typer.Typer(help="Pipelines: ordered graphs of stages.", no_args_is_help=True)
 
-UNITS = {"arcsec": "″", "deg": "°", "s": "s", "min": "min", "jy": "Jy", "hz": "Hz", "m": "m", "lambda": "λ", "sigma": "σ"}
+UNITS = {
+    "arcsec": "″",
+    "deg": "°",
+    "s": "s",
+    "min": "min",
+    "jy": "Jy",
+    "hz": "Hz",
+    "m": "m",
+    "lambda": "λ",
+    "sigma": "σ",
+}
 """Suffix of a parameter's name to the unit shown."""
 
 

@@ -49,5 +49,3 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json_:
         table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
     wide = None if Console().is_terminal else 200
     Console(width=wide).print(table)
-
-

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contimg.files import write_atomic
+from contimg.models.quality import Verdict, worst
 from contimg.outcome import Outcome
 
 __all__ = ["print_result", "result_of", "write_result"]
@@ -35,19 +36,36 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     write_atomic(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
+def _merged(figures: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return judged figures by name; those of the members of a group come together."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, figure in sorted(figures.items()):
+        if figure["limit"]:
+            found.setdefault(name.split("@")[0], []).append(figure)
+    return found
+
+
+def _span(figures: list[dict[str, Any]]) -> str:
+    values = [figure["value"] for figure in figures if figure["value"] is not None]
+    if len(values) < len(figures):
+        return "not measured"
+    low, high = (f"{value:.4g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} … {high}"
+
+
 def _figure_table(result: dict[str, Any]) -> Table:
     table = Table(title="Figures with limits", title_justify="left", title_style="bold")
-    for column in ("figure", "value", "unit", "limits", "verdict"):
+    for column in ("figure", "of", "value", "unit", "limits", "verdict"):
         table.add_column(column)
-    for name, figure in sorted(result["figures"].items()):
-        if figure["limit"]:
-            value = "not measured" if figure["value"] is None else f"{figure['value']:.5g}"
-            table.add_row(name, value, figure["unit"], figure["limit"], figure["verdict"])
+    for name, figures in _merged(result["figures"]).items():
+        verdict = worst(Verdict(figure["verdict"]) for figure in figures)
+        first = figures[0]
+        table.add_row(name, str(len(figures)), _span(figures), first["unit"], first["limit"], verdict.value)
     return table
 
 
 def _anchor_table(result: dict[str, Any]) -> Table:
-    table = Table(title="Measured beside the anchor (CASA 6.7 on the same data)", title_justify="left", title_style="bold")
+    table = Table(title="Measured beside CASA 6.7 on the same data", title_justify="left", title_style="bold")
     for column in ("quantity", "measured", "anchor", "allowed", "within"):
         table.add_column(column)
     for row in result["anchors"]:
@@ -55,24 +73,30 @@ def _anchor_table(result: dict[str, Any]) -> Table:
     return table
 
 
-def _product_table(result: dict[str, Any]) -> Table:
-    table = Table(title="Published products", title_justify="left", title_style="bold")
-    table.add_column("type")
-    table.add_column("path", overflow="fold")
-    table.add_column("S3 key", overflow="fold")
-    for row in result["products"]:
-        table.add_row(row["type"], row["path"], row["s3"] or "-")
-    return table
+def _product_lines(result: dict[str, Any]) -> list[str]:
+    """Return one line per directory of the archive: the files in it."""
+    found: dict[str, list[str]] = {}
+    for product in result["products"]:
+        path = Path(product["path"])
+        found.setdefault(str(path.parent), []).append(path.name)
+    stored = sum(bool(product["s3"]) for product in result["products"])
+    lines = [f"{directory}: {len(names)} products, e.g. {min(names)}" for directory, names in sorted(found.items())]
+    return [
+        "Published:",
+        *(f"  {line}" for line in lines),
+        f"  {stored} of {len(result['products'])} also in the object store",
+    ]
 
 
 def print_result(result: dict[str, Any], console: Console) -> None:
     """Print the tables a person reads at the end of a run."""
     if result["products"]:
-        console.print(_product_table(result))
-    if any(figure["limit"] for figure in result["figures"].values()):
+        console.print("\n".join(_product_lines(result)), markup=False, soft_wrap=True, highlight=False)
+    if _merged(result["figures"]):
         console.print(_figure_table(result))
     if result["anchors"]:
         console.print(_anchor_table(result))
-    seconds = ", ".join(f"{name} {value:.1f}" for name, value in result["timings"].items())
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in result["timings"].items() if value)
     console.print(f"Seconds: {seconds}")
-    console.print(f"{result['group']}: {result['phase']}, verdict {result['verdict']}, {result['stages_run']} attempts run.")
+    end = f"{result['group']}: {result['phase']}, verdict {result['verdict']}, {result['stages_run']} attempts run."
+    console.print(end, markup=False)

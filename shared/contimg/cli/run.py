@@ -17,10 +17,12 @@ from rich.console import Console
 from contimg.cli.display import progress_display
 from contimg.cli.result import print_result, result_of
 from contimg.errors import BadConfig
+from contimg.files import make_directory
 from contimg.layout import Layout
 from contimg.local import LocalOptions, run_group
 from contimg.outcome import Outcome
 from contimg.resources import load_group
+from contimg.telemetry import configure_logging
 
 __all__ = ["exit_code", "layout_of", "run", "run_file"]
 
@@ -61,8 +63,11 @@ def run_file(options: LocalOptions, console: Console, *, quiet: bool) -> Outcome
     """
     group, pipeline = load_group(options.source)
     os.environ.update(options.layout.as_environment())
-    with _terminated_as_interrupt(), progress_display(console, quiet=quiet) as watcher:
-        return asyncio.run(run_group(group, pipeline, options, watcher))
+    logs = make_directory(options.layout.logs, "logs of the state directory")
+    with (logs / "run.log").open("a") as lines, _terminated_as_interrupt():
+        configure_logging(json_lines=True, stream=lines)
+        with progress_display(console, quiet=quiet) as watcher:
+            return asyncio.run(run_group(group, pipeline, options, watcher))
 
 
 def exit_code(outcome: Outcome) -> int:

@@ -15,10 +15,10 @@ from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
 from contimg.layout import Layout
 from contimg.local import LocalOptions, look_at
+from contimg.models.group import ObservationGroup
 from contimg.models.params import nearest, specs
 from contimg.pipelines import pipeline
 from contimg.resources import load_model
-from contimg.models.group import ObservationGroup
 from contimg.shelf import Shelf
 
 __all__ = ["log", "show", "why"]
@@ -52,8 +52,8 @@ def _show_group(layout: Layout, name: str, console: Console) -> None:
         console.print(f"{status.phase}: {status.message}", markup=False)
         console.print(status_table(status))
         for item in status.conditions:
-            line = f"{item.type}={item.status} {item.reason} since {item.last_transition_time:%Y-%m-%dT%H:%M:%SZ}: {item.message}"
-            console.print(line, markup=False)
+            since = f"{item.last_transition_time:%Y-%m-%dT%H:%M:%SZ}"
+            console.print(f"{item.type}={item.status} {item.reason} since {since}: {item.message}", markup=False)
 
 
 def _show_run(layout: Layout, thing: str) -> bool:
@@ -83,11 +83,15 @@ def show(
     if thing in names:
         _show_group(layout, thing, Console(soft_wrap=True))
     elif not (_show_record(layout, thing) or _show_run(layout, thing)):
-        raise BadConfig(f"nothing here is called {thing!r}{nearest(thing, names)}; 'contimg get groups' lists the groups")
+        raise BadConfig(
+            f"nothing here is called {thing!r}{nearest(thing, names)}; 'contimg get groups' lists the groups"
+        )
 
 
 def log(
-    attempt: str = typer.Argument(help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits will do."),
+    attempt: str = typer.Argument(
+        help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits will do."
+    ),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
@@ -97,7 +101,9 @@ def log(
     found = [*layout.failed.glob(f"*/{task}*-{number or '*'}_error.log")]
     found += [log for spec in specs().values() for log in layout.runs(spec.home).glob(f"{task}*/log.txt")]
     if not found:
-        raise BadConfig(f"no log of an attempt {attempt!r} below {layout.stage_base}; 'contimg get attempts' lists them")
+        raise BadConfig(
+            f"no log of an attempt {attempt!r} below {layout.stage_base}; 'contimg get attempts' lists them"
+        )
     for path in sorted(found):
         typer.echo(f"== {path}")
         typer.echo(path.read_text(errors="replace"))

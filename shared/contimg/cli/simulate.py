@@ -24,10 +24,10 @@ def dsa110(
     preset: str = typer.Option("small-group", help="Packaged settings: tiny, small-group or full."),
 ) -> None:
     """Write DSA-110 subband files (UVH5) and truth.json beside them."""
-    from contimg.simulate import load_config, preset as packaged, simulate_dsa110  # noqa: PLC0415 - numba takes seconds
+    from contimg import simulate  # noqa: PLC0415 - numba takes seconds
 
     console = Console(stderr=True)
-    settings = load_config(config) if config else packaged(preset)
+    settings = simulate.load_config(config) if config else simulate.preset(preset)
     with console.status("simulating"):
-        truth = simulate_dsa110(out, settings)
+        truth = simulate.simulate_dsa110(out, settings)
     console.print(f"{len(truth.observations)} observations below {out}; the truth is in {out / 'truth.json'}")

@@ -66,5 +66,7 @@ def stage(
         typer.echo(target / product.path)
     for figure in manifest.figures:
         value = "not measured" if figure.value is None else f"{figure.value:.6g} {figure.unit}".strip()
-        console.print(f"{figure.name} = {value}" + (f"  ({figure.limit}: {figure.verdict})" if figure.limit else ""), markup=False)
+        console.print(
+            f"{figure.name} = {value}" + (f"  ({figure.limit}: {figure.verdict})" if figure.limit else ""), markup=False
+        )
     console.print(f"verdict {manifest.verdict}", markup=False)

@@ -17,7 +17,7 @@ from contimg.engine.selection import Block, select
 from contimg.errors import BadConfig
 from contimg.models.base import TaskId
 from contimg.models.fact import Facts, GroupRecord
-from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.group import GroupStatus, ObservationGroup, Policy
 from contimg.models.params import StageSpec
 from contimg.models.pipeline import Pipeline
 from contimg.models.task import Task
@@ -103,8 +103,8 @@ def _graph(wish: Wish, pipeline: Pipeline, specs: Mapping[str, StageSpec], facts
 def _decide(view: show.View, graph: Graph, record: GroupRecord | None) -> Decision:
     goal = graph.goal
     keep = tuple(_spared(graph))
-    if record is not None and not record.published and goal.recipe is not None and record.task == goal.recipe.task:
-        return Decision((), show.unpublished(view, record, graph), None, keep)
+    if record is not None and not record.published and _judged(record, graph):
+        return Decision((), show.unpublished(view, record, graph), None, (*keep, record.task))
     if view.group.spec.suspend:
         return Decision((), show.suspended(view, graph), None, keep)
     asked, blocks = wanted(goal)
@@ -113,6 +113,16 @@ def _decide(view: show.View, graph: Graph, record: GroupRecord | None) -> Decisi
     asked = _in_order(graph, asked)
     tasks = tuple(graph.wish.task(node.plan, node.recipe) for node in asked if node.recipe is not None)
     return Decision(tasks, show.render(view, graph, asked, blocks), _again(graph, asked, blocks), keep)
+
+
+def _judged(record: GroupRecord, graph: Graph) -> bool:
+    """Whether the product was judged by the policy of today: upgrades since then change nothing."""
+    publish = graph.wish.group.spec.publish
+    if graph.goal.recipe is not None and graph.goal.recipe.task == record.task:
+        return True
+    run = graph.facts.runs.get(record.task)
+    approved = publish.policy is Policy.MANUAL and publish.approve
+    return run is not None and run.info.get("policy") == publish.policy.value and not approved
 
 
 def _in_order(graph: Graph, asked: Iterable[Node]) -> list[Node]:

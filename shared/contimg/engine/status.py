@@ -150,11 +150,11 @@ def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
     publish = view.group.spec.publish
     waits = publish.policy is Policy.MANUAL and not publish.approve
     why = record.reason or f"verdict {record.verdict.value} under policy {publish.policy.value}"
-    cure = "set spec.publish.approve to true" if waits else "change spec.publish.policy or the parameters"
+    cure = "" if waits and record.reason else f"; to publish it, {_permit(waits)}"
     said = Said(
         "Unpublished",
         "WaitingForApproval" if waits else "PolicyNotMet",
-        f"not published: {why}; to publish it, {cure}",
+        f"not published: {why}{cure}",
         succeeded="False",
         degraded=degradation(graph),
         stage="publish",
@@ -165,6 +165,10 @@ def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
         finished=record.at,
     )
     return make(view, said)
+
+
+def _permit(waits: bool) -> str:
+    return "set spec.publish.approve to true" if waits else "change spec.publish.policy or the parameters"
 
 
 def suspended(view: View, graph: Graph) -> GroupStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -30,7 +31,7 @@ from contimg.keeper.tables import publications, runs
 from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import Facts, GroupRecord, IngestFact, TryFact, UnsealedFact
-from contimg.models.manifest import AttemptRecord, Manifest
+from contimg.models.manifest import AttemptRecord, AttemptState, Manifest
 from contimg.models.observation import ObservationRecord
 from contimg.stage.attempt import MANIFEST
 
@@ -139,6 +140,7 @@ class Keeper:
             table = table_fact(manifest, present=True)
             if table is not None:
                 self._memory.tables[task] = table
+            self._read_attempts(task)
             crash.point("keeper.register.done")
         return manifest
 
@@ -156,6 +158,23 @@ class Keeper:
             put_attempt(self.index, record, stamp(path))
             self._memory.attempts.setdefault(task, {})[number] = record
         return record
+
+    def _read_attempts(self, task: str) -> None:
+        """Take note of the records of a task that are new or changed; a damaged one is left to the scan."""
+        known = self._memory.attempts.setdefault(task, {})
+        for path in (self.layout.attempts / task).glob("[0-9]*.json"):
+            with contextlib.suppress(Damaged):
+                record = read_record(path, AttemptRecord)
+                if known.get(record.number) != record:
+                    put_attempt(self.index, record, stamp(path))
+                    known[record.number] = record
+
+    def _look_at_attempts(self) -> None:
+        """Take note of attempts that began: workers register them when they end, but their directories show them."""
+        for path in self.layout.active("").glob("*/*-[0-9]*"):
+            task, _, number = path.name.rpartition("-")
+            if number.isdecimal() and int(number) not in self._memory.attempts.get(task, {}):
+                self._read_attempts(task)
 
     def register_group(self, record: GroupRecord) -> None:
         """Write ``state/groups/<group>.json``: the wish was met by this publish run.
@@ -225,6 +244,7 @@ class Keeper:
         """
         with self._lock:
             memory = self._memory
+            self._look_at_attempts()
             begin, until = (None if t is None else t.timestamp() for t in (start, end))
             wanted = set(memory.runs) | set(memory.attempts) if tasks is None else set(tasks)
             names = memory.groups if groups is None else [g for g in groups if g in memory.groups]
@@ -264,7 +284,11 @@ class Keeper:
         return report
 
     def _try(self, task: str) -> TryFact:
-        return try_fact(self.layout, self._memory.attempts[task].values(), self.limits)
+        fact = try_fact(self.layout, self._memory.attempts[task].values(), self.limits)
+        if fact.last is not None and fact.last.state is AttemptState.RUNNING and not fact.running:
+            self._read_attempts(task)  # it ended, and its worker could not say so
+            fact = try_fact(self.layout, self._memory.attempts[task].values(), self.limits)
+        return fact
 
     def _judged(self, record: GroupRecord) -> GroupRecord:
         """Return a group record with ``current`` as the archive shows it now."""

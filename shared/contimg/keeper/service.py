@@ -15,7 +15,7 @@ import structlog
 from nats.aio.subscription import Subscription
 
 from contimg.bus import Bus
-from contimg.errors import BadInput, ContimgError
+from contimg.errors import BadInput, ContimgError, ResourceExhausted, Unavailable
 from contimg.keeper.inputs import load_inputs, store_inputs
 from contimg.keeper.keeper import Keeper
 from contimg.models.fact import Facts, GroupRecord, IngestFact, TableFact
@@ -29,16 +29,21 @@ _log = structlog.get_logger(__name__)
 Answer = dict[str, Any]
 
 
+REGISTER: dict[str, Callable[[Keeper, Answer], object]] = {
+    "run": lambda keeper, request: keeper.register_run(request["task"], request["home"]),
+    "attempt": lambda keeper, request: keeper.register_attempt(request["task"], int(request["number"])),
+    "group": lambda keeper, request: keeper.register_group(GroupRecord.model_validate(request["record"])),
+}
+
+
 def _register(keeper: Keeper, request: Answer) -> Answer:
     kind = request["kind"]
-    if kind == "run":
-        keeper.register_run(request["task"], request["home"])
-    elif kind == "attempt":
-        keeper.register_attempt(request["task"], int(request["number"]))
-    elif kind == "group":
-        keeper.register_group(GroupRecord.model_validate(request["record"]))
-    else:
-        raise BadInput(f"register cannot take kind {kind!r}; it takes run, attempt or group")
+    if kind not in REGISTER:
+        raise BadInput(f"register cannot take kind {kind!r}; it takes {', '.join(REGISTER)}")
+    try:
+        REGISTER[kind](keeper, request)
+    except ResourceExhausted as error:
+        raise Unavailable(str(error)) from error  # a full state disk is an outage of the keeper: the worker waits
     return {"registered": kind}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -83,6 +85,12 @@ class PublishSpec(ResourceModel):
     """Optional products that are published too."""
 
 
+@lru_cache(maxsize=4096)
+def _digest(text: str) -> str:
+    """Return the digest of a JSON text; every reconcile asks for it again."""
+    return digest(json.loads(text))
+
+
 class GroupSpec(ResourceModel):
     """The wish."""
 
@@ -116,8 +124,8 @@ class GroupSpec(ResourceModel):
     @property
     def digest(self) -> str:
         """Digest of what the wish means: without suspend, replay, policy and approve."""
-        spec = self.model_dump(mode="json", exclude={"suspend": True, "replay": True, "publish": {"policy", "approve"}})
-        return digest(spec)
+        left_out: dict[str, Any] = {"suspend": True, "replay": True, "publish": {"policy", "approve"}}
+        return _digest(self.model_dump_json(exclude=left_out))
 
 
 class Metadata(ResourceModel):

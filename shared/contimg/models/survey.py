@@ -27,6 +27,8 @@ def _measured(units: dict[str, float]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+NAME = 46
+"""Longest name of a survey: with ``-20260125t222600z`` it is the name of a group, of at most 63 characters."""
 Seconds = Annotated[float, _measured({"s": 1.0, "min": 60.0, "h": 3600.0}), Field(gt=0)]
 """A duration in seconds; ``900s``, ``15min`` and ``1h`` are understood."""
 Minutes = Annotated[float, _measured({"min": 1.0, "s": 1 / 60, "h": 60.0}), Field(gt=0)]
@@ -63,7 +65,7 @@ class GroupRules(ResourceModel):
 class GroupRule(GroupRules):
     """The rules together with what every group of the survey carries."""
 
-    survey: str = "survey"
+    survey: Annotated[str, Field(max_length=NAME)] = "survey"
     """Name of the survey: the first part of the groups' names."""
     pipeline: str = "dsa110-continuum"
     publish: PublishSpec = PublishSpec()
@@ -103,6 +105,12 @@ class Survey(ResourceModel):
     kind: Literal["Survey"] = "Survey"
     metadata: Metadata
     spec: SurveySpec
+
+    @model_validator(mode="after")
+    def _short(self) -> Self:
+        if len(self.metadata.name) > NAME:
+            raise ValueError(f"the name of a survey has at most {NAME} characters: groups are named after it")
+        return self
 
     @property
     def rule(self) -> GroupRule:

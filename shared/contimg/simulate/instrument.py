@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contimg.simulate.array import LIGHT, Array, pointing_vector
 from contimg.simulate.config import Gains, Rfi, SimulationConfig
+from contimg.simulate.kernel import direct_sum
 from contimg.simulate.truth import RfiEvent
 
 __all__ = ["GainTruth", "corrupt", "draw_gains", "draw_rfi", "noise_jy", "sum_sources"]
@@ -43,7 +44,7 @@ def sum_sources(array: Array, vectors: Floats, amplitude: Floats, freq_hz: Float
     amplitude
         Flux density times beam, shape (T, S, F) [Jy].
     freq_hz
-        Shape (F,) [Hz].
+        Equally spaced channels, shape (F,) [Hz].
     dec_rad
         Apparent declination where the phase is 0 [rad].
 
@@ -54,11 +55,10 @@ def sum_sources(array: Array, vectors: Floats, amplitude: Floats, freq_hz: Float
         pyuvdata. Each channel is monochromatic and each integration an instant: nothing is smeared.
     """
     out = np.empty((len(vectors), len(array.first), len(freq_hz)), np.complex128)
-    for t, toward in enumerate(vectors):
-        delay = array.local_m @ (toward - pointing_vector(dec_rad)).T / LIGHT
-        phasor = np.exp(2j * np.pi * freq_hz[:, None, None] * delay)
-        product = (phasor.conj() * amplitude[t].T[:, None, :]) @ phasor.transpose(0, 2, 1)
-        out[t] = product[:, array.first, array.second].T
+    delay = array.local_m @ (vectors - pointing_vector(dec_rad)).transpose(0, 2, 1) / LIGHT
+    step = (freq_hz[-1] - freq_hz[0]) / max(1, len(freq_hz) - 1)
+    flux = np.ascontiguousarray(amplitude.transpose(0, 2, 1))
+    direct_sum(delay, flux, freq_hz[0], step, array.first, array.second, out)
     return out
 
 

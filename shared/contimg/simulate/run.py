@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,9 @@ __all__ = ["simulate_dsa110"]
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
+
+_WORKERS = 2
+"""Subbands at work at a time; each takes 0.5 GB at full size."""
 
 _LEAST_JY = 1e-6
 """Sources that the beam leaves fainter than this in a whole observation are not summed."""
@@ -114,10 +118,13 @@ def _observe(run: _Run, number: int, start: datetime) -> TruthObservation:
     names = _names(config, number, start)
     lost = _dropouts(config, number)
     missing = config.missing_subbands.get(number, ())
-    files: list[TruthFile] = []
-    for subband in sorted(set(range(SUBBANDS)) - set(missing)):
+
+    def one(subband: int) -> list[TruthFile]:
         holes = [t for sb, t in lost if sb == subband]
-        files += _write_subband(run, (number, subband), (vectors, times.jd, events, holes), names[subband])
+        return _write_subband(run, (number, subband), (vectors, times.jd, events, holes), names[subband])
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        files = [each for written in pool.map(one, sorted(set(range(SUBBANDS)) - set(missing))) for each in written]
     end = start + timedelta(seconds=config.length_s)
     return TruthObservation(
         id=(start + timedelta(milliseconds=500)).strftime("%Y-%m-%dT%H:%M:%S"),

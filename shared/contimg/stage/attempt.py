@@ -159,10 +159,13 @@ def _try_number(layout: Layout, parent: Path, task: Task, number: int, round_: i
         pid=os.getpid(),
         started=datetime.now(UTC),
     )
-    if handle is None or not _create_record(layout, path, record):
-        remove_tree(path)
-        return None
-    return Attempt(path, record, handle)
+    if handle is None:
+        return None  # we stood still so long that the directory was swept and made anew; it is somebody else's
+    if _create_record(layout, path, record):
+        return Attempt(path, record, handle)
+    os.close(handle)
+    remove_tree(path)
+    return None
 
 
 def _create_record(layout: Layout, path: Path, record: AttemptRecord) -> bool:
@@ -233,8 +236,9 @@ def is_abandoned(path: Path, after_s: float) -> bool:
 def settle(layout: Layout, task: str, run: Path) -> list[AttemptRecord]:
     """Close what lost workers left open, and remove their directories.
 
-    Called by the holder of the task's lock only. An open record becomes ``committed`` when the run says that
-    this attempt made it, else failed ``WorkerLost``, which uses up no try.
+    Called by the holder of the task's lock, or in place of a frozen one. An open record becomes ``committed``
+    when the run says that this attempt made it, else failed ``WorkerLost``, which uses up no try. A directory
+    without a record may belong to a worker that is just making it: it is left to the clean-up (P12).
 
     Returns
     -------
@@ -249,8 +253,7 @@ def settle(layout: Layout, task: str, run: Path) -> list[AttemptRecord]:
         if record.state is AttemptState.RUNNING and not (path and has_live_holder(path)):
             closed.append(_settled(layout, record, is_committed=record.number == committed))
             crash.point("attempt.settled")
-    for path in directories.values():
-        if not has_live_holder(path):
+        if path is not None and not has_live_holder(path):
             remove_tree(path)
             crash.point("attempt.swept")
     for copy in run.parent.glob(f".tmp-{task}-*"):

@@ -19,6 +19,7 @@ from contimg.layout import Layout
 from contimg.limits import MIB, ProtocolLimits
 from contimg.models.params import StageSpec
 from contimg.models.task import Task
+from contimg.stage.attempt import LOG
 
 __all__ = ["ChildDied", "Progress", "WarmChild", "child_environment", "completed", "describe_status"]
 
@@ -117,6 +118,7 @@ class WarmChild:
         if self.attempts == 0:
             ready = await self._read()
             if "ready" not in ready:
+                (workdir / LOG).write_text(ready.pop("log", ""))
                 return ready
             self._base_bytes = self._resident()
         self.attempts += 1

@@ -14,7 +14,11 @@ def case():
     first, second = np.triu_indices(NANT)
     n = len(first)
     rows = Rows(
-        np.tile(first, NTIME), np.tile(second, NTIME), np.repeat(np.arange(NTIME), n), np.array([0, 1]), np.array([0, 1])
+        np.tile(first, NTIME),
+        np.tile(second, NTIME),
+        np.repeat(np.arange(NTIME), n),
+        np.array([0, 1]),
+        np.array([0, 1]),
     )
     gain = rng.uniform(0.5, 2, (NTIME, NCHAN, 2, NANT)) * np.exp(1j * rng.uniform(-3, 3, (NTIME, NCHAN, 2, NANT)))
     return rng, rows, gain.astype(np.complex64)
@@ -40,7 +44,7 @@ def test_division_and_flags(case):
 
 
 def test_cross_hands_take_a_gain_of_each_receptor(case):
-    rng, rows, gain = case
+    _, rows, gain = case
     crossed = Rows(rows.ant1, rows.ant2, rows.time, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
     vis = np.ones((len(rows.ant1), NCHAN, 4), np.complex64)
     correct(vis, np.zeros(vis.shape, bool), gain, crossed)

@@ -64,14 +64,18 @@ def test_total_is_the_product_and_zero_where_flagged():
     flag = np.zeros((3, 2, 2, 2), bool)
     flag[:, 1, 1, 0] = True
     band = table_of(np.full((3, 2, 2, 2), 2.0), flag, freqs=freqs)
-    both = total_gains([(band, ALL, "nearest"), (table_of(series([3j, 3j, 3j])), ALL, "linear")], grid_of([150], 0, freqs))
+    both = total_gains(
+        [(band, ALL, "nearest"), (table_of(series([3j, 3j, 3j])), ALL, "linear")], grid_of([150], 0, freqs)
+    )
     assert both.shape == (1, 2, 2, 2)
     assert both[0, 1, 1, 0] == 0
     np.testing.assert_allclose(both[0, 0], 6j, rtol=1e-6)
 
 
 def test_bandpass_channels_go_by_frequency():
-    band = table_of(np.broadcast_to(np.arange(1, 5)[None, :, None, None], (3, 4, 2, 2)), freqs=1.4e9 + 1e6 * np.arange(4))
+    band = table_of(
+        np.broadcast_to(np.arange(1, 5)[None, :, None, None], (3, 4, 2, 2)), freqs=1.4e9 + 1e6 * np.arange(4)
+    )
     grid = grid_of([150], 0, (1.402e9, 1.40101e9))
     assert total_gains([(band, ALL, "nearest")], grid)[0, :, 0, 0].real.tolist() == [3, 2]
     with pytest.raises(BadInput, match="kHz"):

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 
 import casacore.tables as ct
 import numpy as np
 import pytest
 
+from contimg.radio.casa import casa_environment
 from contimg_convert import measurement_set
 
 
@@ -80,3 +83,33 @@ def test_wsclean_finds_the_source_to_the_north_east(written, recording, tmp_path
     assert found.ra > recording.centre().ra
     assert found.dec > recording.centre().dec
     assert image.max() == pytest.approx(flux, rel=0.05)
+
+
+@pytest.mark.casa
+def test_casa_solves_applies_and_images(written, recording, tmp_path):
+    """gaincal on a point model at the source's place, applycal, tclean: the source is where it was put."""
+    shutil.copytree(written, tmp_path / "x.ms")
+    (source, flux), *_ = recording.sources()
+    place = f"ICRS {source.ra.deg}deg {source.dec.deg}deg"
+    code = f"""
+from casatasks import applycal, flagdata, gaincal, imstat, tclean
+from casatools import componentlist
+flagdata(vis="x.ms", mode="manual", autocorr=True, flagbackup=False)
+cl = componentlist()
+cl.addcomponent(flux={flux}, fluxunit="Jy", shape="point", dir="{place}", freq="1.4GHz")
+cl.rename("x.cl"); cl.close()
+from casatasks import ft
+ft(vis="x.ms", complist="x.cl", usescratch=True)
+gaincal(vis="x.ms", caltable="x.g", solint="inf", refant="47", minblperant=2, minsnr=1)
+applycal(vis="x.ms", gaintable=["x.g"], flagbackup=False)
+tclean(vis="x.ms", imagename="x", imsize=1024, cell="6arcsec", weighting="natural", gridder="wproject", wprojplanes=16,
+       niter=0, datacolumn="corrected", phasecenter="{place}", pbcor=False)
+found = imstat("x.image")
+print(found["max"][0], *found["maxpos"][:2])
+"""
+    env = os.environ | casa_environment(tmp_path)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    peak, x, y = (float(word) for word in done.stdout.split()[-3:])
+    assert peak == pytest.approx(flux, rel=0.02)
+    assert (x, y) == pytest.approx((512, 512), abs=1)

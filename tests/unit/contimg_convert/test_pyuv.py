@@ -48,6 +48,51 @@ def test_time_without_data_is_named(ngc5921):
         pyuv.read_scan(ngc5921, *window("12:00:00", "12:01:00"), SOURCE, 3)
 
 
+@pytest.fixture
+def uv(originals):
+    return pyuv._read_uvh5(originals[0])
+
+
+def test_several_phase_centres_are_refused(uv):
+    uv.phase_center_id_array[:4] = 99
+    with pytest.raises(BadInput, match="holds 2 phase centres in one scan"):
+        pyuv.from_uvdata(uv)
+
+
+def test_stokes_parameters_are_refused(uv):
+    uv.polarization_array = np.array([1, 2])
+    with pytest.raises(BadInput, match=r"polarizations \[1 2\] are not among RR…LL or XX…YY"):
+        pyuv.from_uvdata(uv)
+
+
+def test_uneven_channels_are_refused(uv):
+    uv.freq_array = uv.freq_array + np.array([0, 0, 0, 1e6])
+    with pytest.raises(BadInput, match="Hz apart, not equally far"):
+        pyuv.from_uvdata(uv)
+
+
+def test_missing_subband_is_told_by_the_second_reader(originals):
+    with pytest.raises(BadInput, match="not equally far"):
+        pyuv.read_drift([path for n, path in enumerate(originals) if n != 5])
+
+
+def test_broken_file_is_named_by_the_second_reader(subbands):
+    subbands[2].write_bytes(subbands[2].read_bytes()[:3000])
+    with pytest.raises(BadInput, match=r"sb02\.hdf5 cannot be read by pyuvdata"):
+        pyuv.read_drift(subbands)
+
+
+def test_blank_samples_are_flagged(uv):
+    """Zeros and NaN, like in the first reader; the weight is the mean over what is left."""
+    uv.data_array[0, 0], uv.data_array[0, 1] = 0, np.nan
+    uv.nsample_array[0] = np.array([1, 1, 5, 7])[:, None]
+    uv.phase(lon=1.0, lat=0.3, phase_frame="icrs", cat_name="x")
+    data = pyuv.from_uvdata(uv)
+    assert data.flag.sum() == 4
+    assert not data.vis[data.flag].any()
+    assert sorted(set(data.weight[:, 0].tolist())) == [6, 96]
+
+
 def test_turned_baselines_change_sign_and_hands():
     vis = np.arange(8).reshape(2, 1, 4) + 1j
     flag = vis.real == 5

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import casacore.tables as ct
+import h5py
 import numpy as np
 import pytest
 from uvh5 import write_set
@@ -158,6 +159,46 @@ def test_scan_of_a_pointed_array(tmp_path, ngc5921, source, role, directory):
     assert result.info["source"] == source
     assert len(result.info["antennas"]) == 27
     assert all(figure.verdict is Verdict.PASS for figure in result.figures)
+
+
+def test_nothing_but_flags_is_refused(tmp_path, originals):
+    job = context(tmp_path, originals, record())
+    path = tmp_path / "2026-01-25.txt"
+    path.write_text("*, *, *, storm\n")
+    job.reference["flags:2026-01-25"] = path
+    with pytest.raises(BadInput, match=f"all visibilities of observation {ID} are zero, NaN or flagged"):
+        Convert().run(job)
+
+
+def test_thorough_flagger_runs(tmp_path, originals):
+    result = Convert().run(context(tmp_path, originals, record(), rfi="aoflagger"))
+    assert result.info["flagged"] < 0.3
+
+
+def test_stations_out_of_place_degrade(tmp_path, subbands):
+    for path in subbands:
+        with h5py.File(path, "a") as file:
+            places = file["Header/antenna_positions"][()]
+            places[0] += [0.1, 0.0, 0.0]
+            file["Header/antenna_positions"][...] = places
+    found = figures(Convert().run(context(tmp_path, subbands, record(), max_uvw_error_lambda=0)))
+    assert found["convert.position_error"].value == pytest.approx(0.1, abs=1e-3)
+    assert found["convert.position_error"].verdict is Verdict.DEGRADED
+    assert found["convert.uvw_error"].value > 0.1
+    assert found["convert.uvw_error"].verdict is Verdict.PASS  # switched off
+
+
+def test_wrong_uvw_fail(tmp_path, subbands):
+    with h5py.File(subbands[0], "a") as file:
+        file["Header/uvw_array"][:, 2] += 0.05
+    found = figures(Convert().run(context(tmp_path, subbands, record())))
+    assert found["convert.uvw_error"].verdict is Verdict.FAILED
+
+
+def test_scan_needs_its_record(tmp_path, ngc5921):
+    job = replace(context(tmp_path, [ngc5921], record()), observation=None)
+    with pytest.raises(BadInput, match="needs the observation record"):
+        Convert().run(job)
 
 
 def test_missing_raw_file_is_named(tmp_path):

@@ -176,3 +176,27 @@ def test_missing_field_is_named(subbands):
 def test_two_files_of_one_subband_are_refused(originals, subbands):
     with pytest.raises(BadInput, match="two files of the same subband"):
         uvh5.read([*originals, subbands[0]], 17)
+
+
+def test_whole_band_in_one_file_gives_the_same(reference, originals, tmp_path):
+    whole = tmp_path / "20260125t222553z.uvh5"
+    files = [h5py.File(path) for path in originals]
+    with h5py.File(whole, "w") as out:
+        files[0].copy("Header", out)
+        del out["Header/freq_array"]
+        out["Header/freq_array"] = np.concatenate([file["Header/freq_array"][()] for file in files], axis=1)
+        for name in ("visdata", "flags", "nsamples"):
+            out[f"Data/{name}"] = np.concatenate([file[f"Data/{name}"][()] for file in files], axis=2)
+    for file in files:
+        file.close()
+    data = uvh5.read([whole], 1)
+    assert np.allclose(data.freq_hz, reference.freq_hz, rtol=0, atol=1e-3)
+    assert np.abs(data.vis - reference.vis)[reference.cross].max() < 1e-5
+    assert np.array_equal(data.uvw_m, reference.uvw_m)
+
+
+def test_boolean_flags_are_read(tmp_path, recording):
+    paths = write_set(tmp_path, Recording(names=recording.names, channels=4, layout="plain"))
+    with h5py.File(paths[2], "a") as file:
+        file["Data/flags"][5] = True
+    assert uvh5.read(paths, 16).flag.sum() == 4 * 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contimg_image.clean import Clark, Multiscale, dilate
+from contimg_image.clean import Clark, Multiscale
 
 
 def lobed_psf(size):
@@ -103,12 +103,3 @@ def test_multiscale_peak_is_that_of_noise_at_every_scale():
     many = Multiscale(psf, 0.1, (0.0, 10.0, 20.0))
     rms = [many._view(np.fft.rfft2(noise).astype(np.complex64), k).std() for k in range(3)]
     assert rms == pytest.approx([noise.std()] * 3, rel=0.1)
-
-
-def test_dilate_grows_a_square():
-    mask = np.zeros((7, 7), bool)
-    mask[3, 0] = mask[0, 6] = True
-    grown = dilate(mask, 1)
-    assert grown.sum() == 6 + 4
-    assert grown[2:5, 0:2].all()
-    assert grown[0:2, 5:7].all()

@@ -51,7 +51,7 @@ def test_products_are_those_of_the_contract(result):
 def test_figures_and_info_tell_what_was_measured(result):
     _, made = result
     figures = {each.name: each for each in made.figures}
-    assert figures["image.rms_mad"].value == pytest.approx(figures["image.thermal_rms"].value, rel=0.1)
+    assert figures["image.rms_mad"].value == pytest.approx(figures["image.thermal_rms"].value, rel=0.25)
     assert figures["image.dynamic_range"].verdict is Verdict.PASS
     assert figures["image.dynamic_range"].limit == "degraded < 100, failed < 30"
     assert figures["image.peak"].value == pytest.approx(1.0, rel=0.1)

@@ -280,6 +280,18 @@ def test_uvfits_gives_one_observation_per_scan(site, ngc5921):
     assert not site.scan(1).records
 
 
+def test_records_that_a_crash_left_out_are_written_after_the_restart(site, ngc5921):
+    (site.incoming / "NGC5921.fits").symlink_to(ngc5921)
+    site.scan()
+    whole = site.scan(1).records
+    for record in whole[3:]:
+        (site.observations / record.id[:10] / f"{record.id}.json").unlink()
+    site.restart(one_shot=True)
+    again = site.scan(1).records
+    assert [record.id for record in again] == [record.id for record in whole[3:]]
+    assert [record.digest for record in again] == [record.digest for record in whole[3:]]
+
+
 def test_copy_of_a_uvfits_file_is_refused(site, ngc5921):
     (site.incoming / "a.fits").symlink_to(ngc5921)
     site.scan()

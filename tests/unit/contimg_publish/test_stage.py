@@ -168,7 +168,7 @@ class Page(HTMLParser):
             self.open.append(tag)
         for name, value in attrs:
             if name in ("src", "href"):
-                (self.images if value.startswith("data:image/png;base64,") else self.fetched).append(value)
+                (self.images if value.startswith("data:image/") else self.fetched).append(value)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -195,7 +195,7 @@ def test_report_needs_nothing_else_and_shows_everything(tmp_path, inputs):
         "a<b>.hdf5",
         "J<2>",
         "200.000 ± 200.000",
-        "no reference catalog",
+        "No reference catalog",
         "apparent, not beam-corrected",
         "a" * 32,
     ):

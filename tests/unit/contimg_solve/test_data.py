@@ -50,7 +50,7 @@ def test_names_of_several_recordings_keep_the_first_order(path):
 
 def test_flag_row_flags_the_row(path):
     with table(str(path), readonly=False, ack=False) as main:
-        main.putcell("FLAG_ROW", 3, True)  # noqa: FBT003 - casacore's signature
+        main.putcell("FLAG_ROW", 3, True)
     recording = open_recording(path)
     (block,) = blocks(recording, recording.antennas)
     assert block.flag[3].all()

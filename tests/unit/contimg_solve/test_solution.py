@@ -78,7 +78,9 @@ def test_phase_scatter_measures_noise_and_ignores_delays():
 
 
 def test_stack_orders_by_time():
-    made = stack([solution_of(np.full((1, 1, 2, 4), k), times=(t,), fields=(f,)) for k, t, f in ((1, 9.0, "b"), (2, 3.0, "a"))])
+    made = stack(
+        [solution_of(np.full((1, 1, 2, 4), k), times=(t,), fields=(f,)) for k, t, f in ((1, 9.0, "b"), (2, 3.0, "a"))]
+    )
     assert made.times_s.tolist() == [3.0, 9.0]
     assert made.fields == ("a", "b")
     assert made.gain[:, 0, 0, 0].real.tolist() == [2, 1]
@@ -103,7 +105,9 @@ def sums_of(gain, variance, per_vis=1.0):
         x = gain[i] * np.conj(gain[j])
         sums.product[0, sums.baseline[i, j]] = n * x
         sums.model[0, sums.baseline[i, j]] = n
-        sums.power[0, sums.baseline[i, j]] = n * (abs(x) ** 2 + 2 * per_vis * np.sqrt(variance[i] * variance[j]) * abs(x) ** 2)
+        sums.power[0, sums.baseline[i, j]] = n * (
+            abs(x) ** 2 + 2 * per_vis * np.sqrt(variance[i] * variance[j]) * abs(x) ** 2
+        )
         sums.count[0, sums.baseline[i, j]] = n
     return sums
 

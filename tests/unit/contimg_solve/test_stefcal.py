@@ -20,7 +20,9 @@ def block_of(gains, model, rng, noise=0.0, weight=1.0):
     vis[first == second] = 1e6
     time = np.repeat(np.arange(NTIME), NANT * (NANT + 1) // 2)
     weights = np.full((len(first), 2), weight, np.float32)
-    return Block(vis.astype(np.complex64), np.zeros(vis.shape, bool), weights, first, second, time, np.zeros((len(first), 3)))
+    return Block(
+        vis.astype(np.complex64), np.zeros(vis.shape, bool), weights, first, second, time, np.zeros((len(first), 3))
+    )
 
 
 @pytest.fixture

@@ -38,7 +38,10 @@ def test_what_is_written_is_read_back(tmp_path, recording, channels, kind):
     for name in ("gain", "flag", "snr", "times_s", "intervals_s"):
         np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
     assert found.fields == made.fields
-    with table(str(tmp_path / "t"), ack=False) as opened, table(f"{tmp_path / 't'}::SPECTRAL_WINDOW", ack=False) as window:
+    with (
+        table(str(tmp_path / "t"), ack=False) as opened,
+        table(f"{tmp_path / 't'}::SPECTRAL_WINDOW", ack=False) as window,
+    ):
         assert opened.getkeyword("VisCal") == kind
         assert opened.info()["type"] == "Calibration"
         assert window.getcol("CHAN_FREQ").shape == (1, channels)

@@ -262,7 +262,7 @@ def test_policy_not_met_is_an_ending_and_a_laxer_policy_publishes():
     assert status.phase == "Unpublished"
     succeeded = status.condition("Succeeded")
     assert (succeeded.status, succeeded.reason) == ("False", "PolicyNotMet")
-    assert "verdict is degraded" in succeeded.message
+    assert "policy on-qa-pass forbids verdict degraded" in succeeded.message
     world.stages_run()
     edit(world, publish=PublishSpec())
     assert world.settle().status.phase == "Published"
@@ -273,8 +273,11 @@ def test_manual_waits_for_approval():
     world = a_world(publish=PublishSpec(policy=Policy.MANUAL))
     status = world.settle().status
     assert status.condition("Succeeded").reason == "WaitingForApproval"
-    assert "approve" in status.message
+    assert "policy manual" in status.message
     world.stages_run()
+    world.specs = toy_specs(convert=2)
+    assert world.decide().status.phase == "Unpublished", "an upgrade changes nothing in what a person looks at"
+    world.specs = toy_specs()
     edit(world, publish=PublishSpec(policy=Policy.MANUAL, approve=True))
     assert world.settle().status.phase == "Published"
     assert world.stages_run() == ["publish"]

@@ -185,7 +185,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 1),
-        fates=st.lists(st.sampled_from(["", "", "", "degraded", "failed", "retryable", "final", "lost"]), max_size=7),
+        fates=st.lists(
+            st.sampled_from(["", "", "", "degraded", "failed", "retryable", "final", "lost"]), min_size=2, max_size=9
+        ),
         pick=picks,
     )
     def work(self, which, fates, pick):
@@ -229,6 +231,13 @@ class EngineMachine(RuleBasedStateMachine):
         task = sorted(runs)[pick % len(runs)]
         runs[task] = runs[task].model_copy(update={"present": False})
 
+    @precondition(lambda self: self.shared.records)
+    @rule(pick=picks)
+    def names_move_away(self, pick):
+        records = self.shared.records
+        name = sorted(records)[pick % len(records)]
+        records[name] = records[name].model_copy(update={"current": not records[name].published})
+
     # people
 
     def _edit(self, which, **changes):
@@ -237,26 +246,29 @@ class EngineMachine(RuleBasedStateMachine):
         metadata = world.group.metadata.model_copy(update={"generation": world.group.metadata.generation + 1})
         world.group = world.group.model_copy(update={"spec": spec, "metadata": metadata})
 
-    @rule(which=st.integers(0, 1), robust=st.sampled_from([0.0, 0.0, 0.5]))
-    def edit_imaging(self, which, robust):
-        stages = self.worlds[which].group.spec.stages | {"image": {"robust": robust}}
-        self._edit(which, stages=stages)
-
-    @rule(which=st.integers(0, 1), suspend=st.booleans())
-    def suspend(self, which, suspend):
-        self._edit(which, suspend=suspend)
-
-    @rule(which=st.integers(0, 1), policy=st.sampled_from(list(Policy)), approve=st.booleans())
-    def change_policy(self, which, policy, approve):
-        self._edit(which, publish=PublishSpec(policy=policy, approve=approve))
-
-    @rule(which=st.integers(0, 1))
-    def replay(self, which):
-        self._edit(which, replay=self.worlds[which].group.spec.replay + 1)
-
-    @rule(which=st.integers(0, 1))
-    def reprocess(self, which):
-        self._edit(which, reprocess=self.worlds[which].group.spec.reprocess + 1)
+    @rule(
+        which=st.integers(0, 1),
+        change=st.sampled_from(["robust", "robust", "plain", "suspend", "go on", "replay", "reprocess", *Policy]),
+        then_work=st.booleans(),
+        seed=picks,
+    )
+    def edit(self, which, change, then_work, seed):
+        """Let a person edit the spec; the engine looks at once, and perhaps everything runs through."""
+        spec = self.worlds[which].group.spec
+        changes = {
+            "robust": {"stages": spec.stages | {"image": {"robust": 0.5}}},
+            "plain": {"stages": {name: given for name, given in spec.stages.items() if name != "image"}},
+            "suspend": {"suspend": True},
+            "go on": {"suspend": False},
+            "replay": {"replay": spec.replay + 1},
+            "reprocess": {"reprocess": spec.reprocess + 1},
+        }
+        policy = {"publish": PublishSpec(policy=change, approve=bool(seed % 2))} if change in list(Policy) else {}
+        self._edit(which, **changes.get(change, policy))
+        self.decide(which, seed)
+        self.explains_itself()
+        if then_work:
+            self.work(which, [""] * 8, seed)
 
     @rule(stage=st.sampled_from(["convert", "solve", "mosaic", "publish"]))
     def upgrade(self, stage):
@@ -281,6 +293,8 @@ class EngineMachine(RuleBasedStateMachine):
             record = world.records[world.group.name]
             assert record.published
             assert record.spec_digest == world.group.spec.digest
+            assert record.current
+            assert len(record.members) >= (world.group.spec.min_members or COUNT)
         if world.group.spec.suspend:
             assert decision.tasks == ()
         assert why(world.group, decision)
@@ -299,7 +313,7 @@ class EngineMachine(RuleBasedStateMachine):
             world.now = START + timedelta(days=3)
             world.verdicts.clear()
             self._edit(which, suspend=False, replay=rounds)
-        for world in (*self.worlds, *self.worlds):  # the second may have solved what the first needs
+        for world in self.worlds:  # the second may have solved what the first needs
             world.settle()
         for world in self.worlds:
             self._ends(world)

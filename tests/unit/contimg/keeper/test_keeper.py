@@ -165,6 +165,27 @@ def test_running_means_a_held_and_fresh_lock(site, layout):
             assert not keeper.facts().tries[task].running
 
 
+def test_an_attempt_that_began_is_seen_before_its_worker_says_anything(site, layout):
+    task, home = task_of("mosaic g a"), "mosaic"
+    with Keeper(layout) as keeper:
+        assert keeper.facts().tries == {}
+        site.attempt(task, 1, "running")
+        (layout.active("mosaicking") / f"{task}-1").mkdir(parents=True)
+        layout.locks.mkdir(parents=True)
+        with (layout.locks / task).open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            assert keeper.facts().tries[task].running
+            (layout.active("mosaicking") / f"{task}-1").rmdir()
+            assert keeper.facts([task]).tries[task].running  # committed, but not registered
+        site.attempt(task, 1, "failed", error="Retryable", counted=False)
+        fact = keeper.facts().tries[task]  # handed back, which nobody registers
+        assert (fact.running, fact.failed, fact.last.state) == (False, 0, "failed")
+        site.attempt(task, 2, "committed")
+        site.commit("mosaic", "g", attempt=2)
+        keeper.register_run(task, home)
+        assert [row["state"] for row in keeper.queries.attempts()] == ["failed", "committed"]
+
+
 def test_a_second_keeper_is_told_who_holds_the_lock(layout):
     with (
         Keeper(layout),

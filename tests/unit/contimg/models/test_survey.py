@@ -30,6 +30,13 @@ def test_the_rule_carries_name_pipeline_and_policy():
     assert (rule.size, rule.max_gap_s, rule.max_span_min, rule.dec_tolerance_deg) == (10, 900.0, 60.0, 0.1)
 
 
+def test_names_leave_room_for_the_names_of_groups():
+    given = yaml.safe_load(TEXT)
+    Survey.model_validate(given | {"metadata": {"name": "x" * 46}})
+    with pytest.raises(ValidationError, match="at most 46 characters"):
+        Survey.model_validate(given | {"metadata": {"name": "x" * 47}})
+
+
 def test_it_survives_yaml_and_back():
     survey = Survey.model_validate(yaml.safe_load(TEXT))
     text = yaml.safe_dump(survey.model_dump(mode="json", by_alias=True))

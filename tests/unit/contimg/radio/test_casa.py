@@ -22,7 +22,7 @@ def test_environment_names_a_configuration_that_python_can_read(tmp_path):
 
 
 def test_missing_package_is_a_configuration_error(monkeypatch):
-    monkeypatch.setattr(casa, "find_spec", lambda name: None)
+    monkeypatch.setattr(casa, "find_spec", lambda _: None)
     with pytest.raises(BadConfig, match="casadata"):
         casa.check_casadata()
 

@@ -125,3 +125,10 @@ def test_narrow_transmitters_stay_bursts_move():
     assert drawn[0][1] != drawn[1][1]
     assert drawn[0][1].channels == 31
     assert draw_rfi(None, 5, 0, 24, 768) == ()
+
+
+def test_thermal_noise_of_a_full_observation():
+    """dsa110.md, section 1.5: 0.200 mJy/beam."""
+    config = SimulationConfig()
+    sigma = noise_jy(config, 244140.625)
+    assert sigma / np.sqrt(2 * 4560 * config.integrations * 768) == pytest.approx(0.200e-3, rel=2e-3)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import hashlib
+import os
+
+from contimg_ingest import digest
+
+
+def test_content_against_the_definition(tmp_path):
+    data = os.urandom(3 << 20)
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    first, last = (hashlib.sha256(part).hexdigest() for part in (data[: 1 << 20], data[-(1 << 20) :]))
+    assert digest.content(path) == f"{3 << 20} {first} {last}"
+
+
+def test_small_file_is_read_twice(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    once = hashlib.sha256(b"abc").hexdigest()
+    assert digest.content(path) == f"3 {once} {once}"
+
+
+def test_role_order_and_content_count():
+    assert digest.of_file("sb00", "1 a b") != digest.of_file("sb01", "1 a b")
+    assert digest.of_file("sb00", "1 a b") != digest.of_file("sb00", "2 a b")
+    assert digest.of_set(["a", "b"]) != digest.of_set(["b", "a"])
+    assert len(digest.of_set([])) == 64

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contimg.models.quality import Verdict
+from contimg_solve.calibration import Calibration, Flux
+from contimg_solve.params import SolveParams
+from contimg_solve.report import figures, table_entry
+from contimg_solve.solution import Solution
+from contimg_solve.tables import Field
+
+
+def solution_of(flagged=0.0, phase_deg=0.0):
+    rng = np.random.default_rng(1)
+    shape = (1, 200, 2, 5)
+    flag = rng.random(shape) < flagged
+    gain = np.exp(1j * np.radians(phase_deg) * rng.normal(size=shape)).astype(np.complex64)
+    snr = np.where(flag, 0, 20).astype(np.float32)
+    return Solution(gain, flag, snr, np.ones(5, bool), np.array([1.0]), np.array([1.0]), ("f",))
+
+
+def verdicts(bandpass, gains_flagged=0.0, **params):
+    made = Calibration(
+        names=tuple("12345"),
+        reference="1",
+        bandpass=bandpass,
+        gains=solution_of(),
+        gains_flagged=gains_flagged,
+        fields=(),
+        calibrator=Field("c", 0.0, 0.0),
+        model_jy=3.0,
+        fluxes={"1445+099": Flux(2.5, 0.01, 54)},
+    )
+    return {f.name: f for f in figures(made, SolveParams(**params))}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "wanted"),
+    [
+        ("bandpass_flagged", {"bandpass": solution_of(0.4)}, Verdict.PASS),
+        ("bandpass_flagged", {"bandpass": solution_of(0.6)}, Verdict.FAILED),
+        ("bandpass_flagged", {"bandpass": solution_of(0.6), "failed_bandpass_flagged": 0.7}, Verdict.PASS),
+        ("phase_scatter", {"bandpass": solution_of(phase_deg=20)}, Verdict.PASS),
+        ("phase_scatter", {"bandpass": solution_of(phase_deg=45)}, Verdict.FAILED),
+        ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": 0.3}, Verdict.PASS),
+        ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": 0.31}, Verdict.DEGRADED),
+        ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": None}, Verdict.DEGRADED),
+    ],
+)
+def test_limits(name, arguments, wanted):
+    assert verdicts(**arguments)[f"solve.{name}"].verdict is wanted
+
+
+def test_fluxes_are_figures_with_an_error():
+    found = verdicts(solution_of())
+    assert (found["solve.flux.1445+099"].value, found["solve.flux.1445+099"].unit) == (2.5, "Jy")
+    assert found["solve.flux_error.1445+099"].value == 0.01
+    assert found["solve.model_flux"].value == 3.0
+    assert found["solve.snr"].value == 20
+
+
+def test_entry_widens_the_time_range_by_the_window():
+    entry = table_entry("bpcal", "p", "nearest", 100.0, 101.0, 1.0, origin_task="t", fields=["x"])
+    assert entry == {
+        "role": "bpcal",
+        "path": "p",
+        "interp": "nearest",
+        "valid_mjd": [99.0, 102.0],
+        "origin_task": "t",
+        "fields": ["x"],
+    }
