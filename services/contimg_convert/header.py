@@ -66,7 +66,7 @@ def read_header(path: Path) -> Header:
     try:
         if path.stat().st_size == 0:
             raise BadInput(f"{path} has 0 bytes; copy it again from the correlator host")
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return _header(path, file["Header"])
     except KeyError as error:
         raise BadInput(f"{path} lacks a field of UVH5 ({error.args[0]}); write the file again") from error

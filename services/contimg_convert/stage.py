@@ -21,6 +21,8 @@ __all__ = ["Convert"]
 
 _HDF5 = {".hdf5", ".h5", ".uvh5"}
 STEPS = 4
+SUBBANDS = 16
+"""Of the DSA-110 correlator."""
 
 
 class Convert(Stage[ConvertParams]):
@@ -68,11 +70,17 @@ def _read(context: StageContext[ConvertParams]) -> Visibilities:
     if hdf5 and context.params.reader != "pyuvdata":
         from contimg_convert import uvh5  # noqa: PLC0415 - each reader costs an import of its own
 
-        expected = context.observation.expected if context.observation else len(context.raw)
-        return uvh5.read(context.raw, expected)
+        return uvh5.read(context.raw, _expected(context))
     from contimg_convert import pyuv  # noqa: PLC0415 - same
 
     return pyuv.read_drift(context.raw) if hdf5 else _read_scan(context)
+
+
+def _expected(context: StageContext[ConvertParams]) -> int:
+    """Return how many files a full set has; by hand, without a record, the names tell."""
+    if context.observation is not None:
+        return context.observation.expected
+    return SUBBANDS if "_sb" in context.raw[0].name else 1
 
 
 def _read_scan(context: StageContext[ConvertParams]) -> Visibilities:

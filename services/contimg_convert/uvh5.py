@@ -63,7 +63,7 @@ class _Buffers:
             If the file cannot be read to its end or has another shape.
         """
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 _read_into(path, file["Data/visdata"], self.vis)
                 for name, into, default in (("flags", self.flags, 0), ("nsamples", self.samples, 1)):
                     if f"Data/{name}" in file:

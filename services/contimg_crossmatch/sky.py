@@ -19,6 +19,10 @@ __all__ = ["Sky", "open_sky"]
 
 Array = NDArray[np.float64]
 
+CLIPPED = 0.98485
+"""Standard deviation of a unit Gaussian clipped at 3 sigma until nothing changes, as sep measures it:
+the fixed point of s² = 1 - 2 a φ(a) / (2 Φ(a) - 1) with a = 3 s."""
+
 CORRELATION_PIXELS = 2048
 """The noise correlation is measured on at most the middle this² of a mosaic."""
 
@@ -98,7 +102,7 @@ def open_sky(mosaic: Path, noise: Path, pb: Path | None, frequency_hz: float, pa
     normal[blank] = 0.0
     width = int(np.clip(params.background_beams * beam.major_arcsec / cell, 16, max(image.shape)))
     rms = sep.Background(normal, mask=blank, bw=width, bh=width).rms()
-    rms *= expected
+    rms *= expected / CLIPPED
     rms[blank] = np.nan
     del normal, expected
     gain = None if pb is None else _read(pb)

@@ -24,7 +24,8 @@ def make(job: Job) -> Cleaned:
 
 def _ducc(job: Job) -> Cleaned:
     params = job.params
-    gridder = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, params.size, job.cell_rad, params.epsilon)
+    terms = job.primary.terms if params.follow_beam else ()
+    gridder = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, params.size, job.cell_rad, params.epsilon, terms)
     names = ("auto_mask_sigma", "threshold_sigma", "threshold_jy", "max_iterations", "max_majors", "major_gain")
     limits = Limits(**{name: getattr(params, name) for name in names})
 

@@ -21,6 +21,10 @@ _EDGE = 0.02
 """Part of the image along each side that is never cleaned: the gridder's taper and half a PSF end there."""
 _GROWTH = 1.5
 """A residual peak that grows by more than this over one major cycle diverges."""
+_PROGRESS = 0.9
+"""A major cycle that aimed at the threshold and left a peak above this part of the one before got nowhere."""
+_PATIENCE = 2
+"""Such cycles in a row that end it: what is left is no sum of components (calibration, changing sources)."""
 _CLOSE = 2.5
 """After minor cycles that aimed at the threshold, a peak below this many thresholds and below the level of the mask is
 not worth another pass: it is left by the PSF's change across the field, which the minor cycles do not know."""
@@ -59,7 +63,7 @@ class Cleaned:
     iterations: int
     majors: int
     ended: str
-    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``diverged`` (the state before that is kept)."""
+    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``stalled`` (nothing got better), ``diverged`` (the state before it)."""
     notes: dict[str, str] = field(default_factory=dict)
     """Versions of foreign programs."""
 
@@ -109,7 +113,7 @@ def deconvolve(
     residual = gridder.dirty(data)
     model = np.zeros_like(residual)
     inside = inner_mask(gridder.size)
-    iterations, majors, last, aimed = 0, 0, np.inf, False
+    iterations, majors, stalls, last, last_peak, aimed = 0, 0, 0, np.inf, np.inf, False
     before = model, residual
     while True:
         sigma = mad_rms(residual[inside])
@@ -120,7 +124,8 @@ def deconvolve(
         mask = (steps.significant(residual, level) | (model != 0)) & inside
         peak = steps.peak(residual, mask)
         reached = peak <= (min(level, _CLOSE * goal) if aimed else goal)
-        ended = "diverged" if highest > _GROWTH * last else _ended(reached, iterations, majors, limits)
+        stalls = stalls + 1 if aimed and peak > _PROGRESS * last_peak else 0
+        ended = "diverged" if highest > _GROWTH * last else _ended(reached, stalls, iterations, majors, limits)
         if ended == "diverged":
             model, residual = before
         if ended:
@@ -130,14 +135,16 @@ def deconvolve(
         limit = max(goal, (1 - limits.major_gain) * peak, hidden)
         before = model.copy(), residual
         iterations += steps.run(residual, mask, limit, limits.max_iterations - iterations, model)
-        majors, last, aimed = majors + 1, highest, limit == goal
+        majors, last, last_peak, aimed = majors + 1, highest, peak, limit == goal
         residual = gridder.dirty(data - gridder.predict(model))
         report(majors, limits.max_majors, f"major cycle: peak {peak:.4g} Jy/beam, {iterations} components")
 
 
-def _ended(reached: bool, iterations: int, majors: int, limits: Limits) -> str:
+def _ended(reached: bool, stalls: int, iterations: int, majors: int, limits: Limits) -> str:
     if reached:
         return "threshold"
+    if stalls >= _PATIENCE:
+        return "stalled"
     if iterations >= limits.max_iterations:
         return "iterations"
     return "majors" if majors >= limits.max_majors else ""

@@ -8,6 +8,8 @@ import ducc0
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg_image.primary import Term
+
 __all__ = ["Gridder", "threads"]
 
 
@@ -32,6 +34,8 @@ class Gridder:
         Pixels along a side and their side [rad].
     epsilon
         Relative accuracy.
+    terms
+        How the brightness of a model changes over the visibilities, see :class:`contimg_image.primary.Term`.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class Gridder:
         size: int,
         cell_rad: float,
         epsilon: float = 1e-4,
+        terms: tuple[Term, ...] = (),
     ) -> None:
         self.size = size
+        self._terms = terms
         self._weight = weight
         self._even = max(32, size + size % 2)
         # With v turned, the image axes of ducc0 are those of FITS: x grows to the west, y to the north.
@@ -73,16 +79,22 @@ class Gridder:
 
     def predict(self, model: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Return the visibilities of a model image [Jy/pixel], shape (R, C) [Jy]."""
-        padded = np.zeros((self._even, self._even), np.float32)
-        padded[self._inside] = model
-        found: NDArray[np.complex64] = ducc0.wgridder.dirty2vis(dirty=np.ascontiguousarray(padded.T), **self._common)
-        return found
+        total = self._visibilities(model)
+        for term in self._terms:
+            total += term.factor * self._visibilities(model * term.image)
+        return total
 
     @property
     def _inside(self) -> tuple[slice, slice]:
         """Part of the even-sized grid that is the image; both have their centre at n // 2."""
         first = self._even // 2 - self.size // 2
         return (slice(first, first + self.size),) * 2
+
+    def _visibilities(self, model: NDArray[np.float32]) -> NDArray[np.complex64]:
+        padded = np.zeros((self._even, self._even), np.float32)
+        padded[self._inside] = model
+        found: NDArray[np.complex64] = ducc0.wgridder.dirty2vis(dirty=np.ascontiguousarray(padded.T), **self._common)
+        return found
 
     def _image(self, data: NDArray[np.complex64]) -> NDArray[np.float32]:
         raw = ducc0.wgridder.vis2dirty(vis=data, wgt=self._weight, npix_x=self._even, npix_y=self._even, **self._common)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contimg_image.beams import Beam
 from contimg_image.params import ImageParams
+from contimg_image.primary import PrimaryBeam
 from contimg_image.visibilities import Scene, Visibilities
 
 __all__ = ["Job"]
@@ -34,6 +35,7 @@ class Job:
     """Imaging weights, shape (R, C)."""
     fitted: Beam
     """Fit to the main lobe of the PSF."""
+    primary: PrimaryBeam
     params: ImageParams
     scratch: Path
     """Existing directory for files that nobody needs afterwards."""

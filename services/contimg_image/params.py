@@ -54,6 +54,8 @@ class ImageParams(StageParams):
     """Diameter of the restoring beam; 0: for a drift scan a circle that depends on declination alone, else the fit."""
     beam_model: Literal["airy", "gaussian", "dsacalib", "none"] = "airy"
     """Power beam of the antennas."""
+    follow_beam: bool = True
+    """The model follows the change of the beam through time and band, to first order (``ducc`` only)."""
     pb_floor: float = Field(0.1, gt=0, lt=1)
     """The beam-corrected image is blank below this beam level."""
     degraded_dynamic_range: float = Field(100.0, ge=0)

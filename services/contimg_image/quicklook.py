@@ -52,7 +52,10 @@ def write_picture(path: Path, image: NDArray[np.float32], wcs: WCS, beam: Beam, 
         axes.set_ylabel("Declination (ICRS)")
         axes.coords.grid(color="white", alpha=0.15, linestyle=":")
         axes.set_title(f"{title}\nrms {rms_jy * 1e3:.3g} mJy/beam, beam {_words(beam)}")
-        axes.add_patch(_ellipse(image.shape[0], beam, abs(float(wcs.wcs.cdelt[1])) * 3600))
+        shape = _ellipse(image.shape[0], beam, abs(float(wcs.wcs.cdelt[1])) * 3600)
+        axes.add_patch(shape)
+        x, y = shape.center
+        axes.text(x + 0.7 * shape.height, y, shape.get_label(), color="cyan", fontsize=7, va="center")
         figure.savefig(path)
 
 
@@ -65,5 +68,5 @@ def _ellipse(size: int, beam: Beam, cell_arcsec: float) -> Ellipse:
     zoom = max(1.0, 0.012 * size * cell_arcsec / beam.minor_arcsec)
     major, minor = (zoom * each / cell_arcsec for each in (beam.major_arcsec, beam.minor_arcsec))
     place = 0.02 * size + 0.6 * major
-    label = "beam" if zoom == 1.0 else f"beam × {zoom:.1f}"
+    label = "beam" if zoom == 1.0 else f"beam, {zoom:.1f} times as large"
     return Ellipse((place, place), minor, major, angle=beam.pa_deg, facecolor="none", edgecolor="cyan", label=label)

@@ -69,8 +69,12 @@ def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
     cell = np.radians(params.cell_arcsec / 3600)
     weight = imaging_weights(vis, params.size, float(cell), params.weighting, params.robust)
     context.log.info("visibilities read", rows=len(vis.data), channels=len(vis.freq_hz))
-    psf = Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf()
-    return Job(scene, vis, weight, fit_beam(psf, float(cell)), params, scratch, context.report)
+    fitted = fit_beam(
+        Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf(), float(cell)
+    )
+    sky = celestial(image_header(scene, vis, params, fitted))
+    primary = primary_beam(scene, vis, weight, sky, params.size, params.beam_model)
+    return Job(scene, vis, weight, fitted, primary, params, scratch, context.report)
 
 
 def _restoring_beam(job: Job) -> Beam:
@@ -90,7 +94,7 @@ def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> S
     if "task" in context.options:
         extra["RECIPE"] = str(context.options["task"])
     header = image_header(job.scene, job.vis, params, beam, extra)
-    pb = primary_beam(job.scene, job.vis, job.weight, celestial(header), params.size, params.beam_model)
+    pb = job.primary.mean
     images = {"": restored, "residual": cleaned.residual, "model": cleaned.model, "psf": cleaned.psf, "pb": pb}
     images["pbcor"] = np.where(pb >= params.pb_floor, restored / np.maximum(pb, 1e-6), np.float32(np.nan))
     stem = f"{context.unit}_{tag(params)}"

@@ -105,7 +105,7 @@ def read_header(path: Path) -> Header:
     if not h5py.is_hdf5(path):
         raise Refused(Reason.UNREADABLE, f"{path} is no HDF5 file (wrong signature); remove it or copy it again")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return _header(path, file)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
         reason = Reason.TRUNCATED if "truncated" in str(error) else Reason.UNREADABLE

@@ -40,5 +40,7 @@ class Calibration:
     fluxes: dict[str, Flux] = field(default_factory=dict)
     short: Solution | None = None
     """Phases over short intervals."""
+    age_h: float | None = None
+    """From the transit that gave the bandpass to the middle of the group [h]; None: not from a transit."""
     weak: tuple[str, ...] = ()
     """Members whose gains failed and were set to 1."""

@@ -49,16 +49,20 @@ def _add_source(flux, d, first, step, z, real, imag):  # type: ignore[no-untyped
             zi[k] = a * wi + b * wr
 
 
+@nb.njit(cache=True)
+def _row(uvw, lmn, flux, first, step, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    z, acc = np.zeros((2, 16), np.float32), np.zeros((2, flux.shape[1]), np.float32)
+    for s in range(lmn.shape[0]):
+        d = 2 * np.pi / _C * (uvw[0] * lmn[s, 0] + uvw[1] * lmn[s, 1] + uvw[2] * lmn[s, 2])
+        _add_source(flux[s], d, first, step, z, acc[0], acc[1])
+    for c in range(out.shape[0]):
+        out[c] = complex(acc[0, c], acc[1, c])
+
+
 @nb.njit(parallel=True, cache=True)
 def _predict(uvw, time, lmn, flux, first, step, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for r in nb.prange(uvw.shape[0]):
-        z = np.empty((2, 16), np.float32)
-        acc = np.zeros((2, flux.shape[2]), np.float32)
-        for s in range(lmn.shape[0]):
-            d = 2 * np.pi / _C * (uvw[r, 0] * lmn[s, 0] + uvw[r, 1] * lmn[s, 1] + uvw[r, 2] * lmn[s, 2])
-            _add_source(flux[time[r], s], d, first, step, z, acc[0], acc[1])
-        for c in range(out.shape[1]):
-            out[r, c] = complex(acc[0, c], acc[1, c])
+        _row(uvw[r], lmn, flux[time[r]], first, step, out[r])
 
 
 def visibilities(sky: Sky, block: Block, freqs_hz: np.ndarray) -> np.ndarray:

@@ -45,7 +45,9 @@ class SolveParams(StageParams):
     short_phase_s: float = Field(60.0, gt=0)
     """Interval of these solutions [s]."""
     bandpass_window_h: float = Field(24.0, gt=0)
-    """How far from its transit a bandpass may be applied [h]; one marked borrowed: 30 d."""
+    """How far from its transit a bandpass is as good as new [h]; degraded beyond."""
+    borrowed_window_d: float = Field(30.0, gt=0)
+    """How far from its transit a bandpass may be borrowed at all [d]; failed beyond."""
     scan_window_h: float = Field(12.0, gt=0)
     """How far from the first and last calibrator scan their gains may be applied [h]."""
     degraded_gains_flagged: float = Field(0.3, ge=0, le=1)

@@ -28,6 +28,9 @@ def figures(calibration: Calibration, params: SolveParams) -> list[Figure]:
         judge("solve.gains_snr", gains.median_snr()),
         judge("solve.weak_members", float(len(calibration.weak))),
     ]
+    if calibration.age_h is not None:
+        limits = {"degraded_above": params.bandpass_window_h, "failed_above": params.borrowed_window_d * 24}
+        made.append(judge("solve.bandpass_age", calibration.age_h, "h", **limits))
     for name, flux in calibration.fluxes.items():
         made.append(judge(f"solve.flux.{name}", flux.flux_jy, "Jy"))
         made.append(judge(f"solve.flux_error.{name}", flux.error_jy, "Jy"))

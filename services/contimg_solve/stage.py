@@ -139,9 +139,18 @@ class _Drift:
             calibrator=self._place(),
             model_jy=model_jy,
             short=short,
+            age_h=abs(float(about["transit_mjd"]) - self._middle_mjd()) * 24,
             weak=made.weak,
         )
         return _result(context, calibration, [table, *self._gain_tables(calibration)], about)
+
+    def _middle_mjd(self) -> float:
+        return (self.recordings[0].mid_s + self.recordings[-1].mid_s) / 2 / 86400
+
+    def _window_d(self) -> float:
+        """Return how far from its transit the bandpass may be applied; the rule is about the middle of the group."""
+        own = self.params.borrowed_window_d if self.choice.mode == "borrowed" else self.params.bandpass_window_h / 24
+        return own + (self.recordings[-1].mid_s - self.recordings[0].mid_s) / 2 / 86400
 
     def _place(self) -> Field:
         return Field(self.name, float(self.sources.ra_rad[0]), float(self.sources.dec_rad[0]))
@@ -173,10 +182,9 @@ class _Drift:
         else:
             solved, reference = bandpass(member, self.name, self.names, self.params)
         when = transit_mjd(self.name, recording)
-        window = self.params.bandpass_window_h / 24
         path = f"{self.context.group}_bpcal"
         write_table(self.context.workdir / path, solved, self.names, [self._place()], [recording, *self.recordings])
-        table = table_entry("bpcal", path, "nearest", when, when, window)
+        table = table_entry("bpcal", path, "nearest", when, when, self._window_d())
         about = {"mode": "own", "transit": isot(when + 2400000.5), "transit_mjd": when}
         about |= {"dec_deg": float(np.degrees(recording.dec_rad)), "mid_mjd": recording.mid_s / 86400}
         return solved, reference, float(sky.flux_jy[:, 0].mean()), table, about
@@ -190,8 +198,7 @@ class _Drift:
         for each in (self.context.workdir / path, *(self.context.workdir / path).rglob("*")):
             each.chmod(each.stat().st_mode | 0o200)
         record, when = origin.record, float(origin.record["transit_mjd"])
-        window = 30.0 if self.choice.mode == "borrowed" else self.params.bandpass_window_h / 24
-        table = table_entry("bpcal", path, "nearest", when, when, window, origin_task=origin.task)
+        table = table_entry("bpcal", path, "nearest", when, when, self._window_d(), origin_task=origin.task)
         keys = ("transit", "transit_mjd", "dec_deg", "mid_mjd")
         about = {"mode": self.choice.mode} | {key: record[key] for key in keys}
         solved = read_gains(origin.path, self.names)

@@ -47,34 +47,39 @@ def new_sums(slots: int, bins: int, hands: int, nant: int) -> Sums:
     return Sums(np.zeros(shape, np.complex64), real[0], real[1], real[2], baseline_index(nant))
 
 
-@nb.njit(parallel=True, cache=True)
-def _accumulate(vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    nrow, nchan, nhand = vis.shape
-    chunks = 1 if product.shape[2] < nchan else min(16, nchan)  # threads must not share a bin
-    for k in nb.prange(chunks):
-        for r in range(nrow):
-            i, j, s = ant1[r], ant2[r], slot[r]
-            b = index[i, j]
-            if b < 0 or s < 0:
+@nb.njit(cache=True)
+def _add(low, high, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    """Add channels ``low`` to ``high`` of all rows."""
+    for r in range(vis.shape[0]):
+        i, j, s = ant1[r], ant2[r], slot[r]
+        b = index[i, j]
+        if b < 0 or s < 0:
+            continue
+        for c in range(low, high):
+            q = bins[c]
+            if q < 0:
                 continue
-            for c in range(k * nchan // chunks, (k + 1) * nchan // chunks):
-                q = bins[c]
-                if q < 0:
+            for p in range(vis.shape[2]):
+                w, v = weight[r, p], vis[r, c, p]
+                size = v.real * v.real + v.imag * v.imag
+                m = model[r, c] * pre[c, p, i] * np.conj(pre[c, p, j])
+                mm = m.real * m.real + m.imag * m.imag
+                if flag[r, c, p] or w <= 0 or mm <= 0 or not np.isfinite(size):
                     continue
-                for p in range(nhand):
-                    w = weight[r, p]
-                    v = vis[r, c, p]
-                    if flag[r, c, p] or w <= 0 or not (np.isfinite(v.real) and np.isfinite(v.imag)):
-                        continue
-                    m = model[r, c] * pre[c, p, i] * np.conj(pre[c, p, j])
-                    mm = m.real * m.real + m.imag * m.imag
-                    if mm <= 0:
-                        continue
-                    x = v * np.conj(m)
-                    product[s, b, q, p] += w * (x if i < j else np.conj(x))
-                    mod[s, b, q, p] += w * mm
-                    power[s, b, q, p] += w * (v.real * v.real + v.imag * v.imag)
-                    count[s, b, q, p] += 1
+                x = v * np.conj(m)
+                product[s, b, q, p] += w * (x if i < j else np.conj(x))
+                mod[s, b, q, p] += w * mm
+                power[s, b, q, p] += w * size
+                count[s, b, q, p] += 1
+
+
+@nb.njit(parallel=True, cache=True)
+def _accumulate(chunks, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    for k in nb.prange(len(chunks) - 1):
+        _add(
+            chunks[k], chunks[k + 1], vis, flag, weight, model, pre, ant1, ant2, slot, bins, index,
+            product, mod, power, count,
+        )  # fmt: skip
 
 
 def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot: np.ndarray, bins: np.ndarray) -> None:
@@ -95,7 +100,10 @@ def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot:
     bins
         (chan,) int64, frequency bin of each channel; -1 leaves it out.
     """
+    nchan, nbin = len(bins), sums.product.shape[2]
+    parts = 1 if nbin < nchan else min(16, nchan)  # threads must not share a bin
     _accumulate(
+        np.arange(parts + 1) * nchan // parts,
         block.vis,
         block.flag,
         block.weight,
@@ -113,11 +121,13 @@ def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot:
     )
 
 
+# The loops below are spelled out: array expressions would take seconds to compile and make copies.
+
+
 @nb.njit(cache=True)
-def _iterate(num, den, g, steps, tolerance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _iterate(num, den, g, new, steps, tolerance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Update gains in place until the relative change is small; every second step is averaged."""
     n = len(g)
-    new = np.zeros(n, np.complex128)
     for step in range(steps):
         change, size = 0.0, 0.0
         for i in range(n):
@@ -125,12 +135,13 @@ def _iterate(num, den, g, steps, tolerance):  # type: ignore[no-untyped-def] # n
             for j in range(n):
                 if den[i, j] > 0:
                     t += num[i, j] * g[j]
-                    w += den[i, j] * (g[j].real ** 2 + g[j].imag ** 2)
+                    w += den[i, j] * (g[j].real * g[j].real + g[j].imag * g[j].imag)
             new[i] = t / w if w > 0 else 0j
         for i in range(n):
             z = new[i] if step % 2 == 0 else 0.5 * (new[i] + g[i])
-            change += abs(z - g[i]) ** 2
-            size += abs(z) ** 2
+            d = z - g[i]
+            change += d.real * d.real + d.imag * d.imag
+            size += z.real * z.real + z.imag * z.imag
             g[i] = z
         if step % 2 == 1 and change <= tolerance * tolerance * size:
             return
@@ -145,67 +156,77 @@ def _matrices(product, mod, index, use, num, den):  # type: ignore[no-untyped-de
         num[i, i], den[i, i] = 0j, 0.0
         for j in range(i + 1, n):
             b = index[i, j]
-            d = mod[b] if use[i] and use[j] else 0.0
-            x = product[b] if d > 0 else 0j
-            num[i, j], num[j, i], den[i, j], den[j, i] = x, np.conj(x), d, d
-            if d > 0:
-                total += abs(x) / d
+            d, x = 0.0, 0j
+            if use[i] and use[j] and mod[b] > 0:
+                d, x = float(mod[b]), complex(product[b])
+                total += np.sqrt(x.real * x.real + x.imag * x.imag) / d
                 pairs += 1
+            num[i, j], num[j, i], den[i, j], den[j, i] = x, np.conj(x), d, d
     return np.sqrt(total / pairs) if pairs else 0.0
 
 
 @nb.njit(cache=True)
 def _prune(den, use, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Drop antennas with fewer than ``least`` baselines, again and again, from ``use``."""
+    """Take antennas with fewer than ``least`` baselines out of ``use``, until none is left."""
     n, again = len(use), True
     while again:
         again = False
         for i in range(n):
-            if use[i] and np.sum(den[i] > 0) < least:
+            count = 0
+            for j in range(n):
+                if use[j] and den[i, j] > 0:
+                    count += 1
+            if use[i] and count < least:
                 use[i], again = False, True
-                den[i, :] = 0.0
-                den[:, i] = 0.0
 
 
 @nb.njit(cache=True)
-def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - arrays of one hot loop
     """Error of each gain from the residuals, and the noise variance of each antenna in units of its gain."""
     n = len(g)
-    a2 = g.real**2 + g.imag**2
-    chi, hits = np.zeros(n), np.zeros(n)
-    total, cells = 0.0, 0.0
+    total, cells, free = 0.0, 0.0, 0
     for i in range(n):
+        a, chi, hits = g[i].real * g[i].real + g[i].imag * g[i].imag, 0.0, 0.0
+        free += a > 0
         for j in range(n):
             if den[i, j] > 0:
-                b = index[i, j]
-                x = g[i] * np.conj(g[j])
-                left = power[b] - 2 * (np.conj(x) * num[i, j]).real + a2[i] * a2[j] * den[i, j]
-                chi[i] += max(left, 0.0)
-                hits[i] += count[b] * a2[j]
-                total += 0.5 * max(left, 0.0)
-                cells += 0.5 * count[b]
-    variance = total / max(2 * cells - 2 * np.sum(a2 > 0), 1.0)
+                c, x = g[j].real * g[j].real + g[j].imag * g[j].imag, g[i] * np.conj(g[j])
+                left = power[index[i, j]] - 2 * (np.conj(x) * num[i, j]).real + a * c * den[i, j]
+                chi += max(left, 0.0)
+                hits += count[index[i, j]] * c
+                cells += 0.5 * count[index[i, j]]
+        total += 0.5 * chi
+        noise[i] = chi / (a * hits) if a > 0 and hits > 0 else np.nan
+    variance = total / max(2 * cells - 2 * free, 1.0)
     for i in range(n):
-        w = np.sum(den[i] * a2)
+        w = 0.0
+        for j in range(n):
+            w += den[i, j] * (g[j].real * g[j].real + g[j].imag * g[j].imag)
         error[i] = np.sqrt(variance / w) if w > 0 else np.inf
-        noise[i] = chi[i] / (a2[i] * hits[i]) if a2[i] > 0 and hits[i] > 0 else np.nan
+
+
+@nb.njit(cache=True)
+def _one(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    n = len(use)
+    num, den, here = np.zeros((n, n), np.complex128), np.zeros((n, n)), np.zeros(n, np.bool_)
+    g, new = np.zeros(n, np.complex128), np.zeros(n, np.complex128)
+    for i in range(n):
+        here[i] = use[i]
+    _matrices(product, mod, index, here, num, den)
+    _prune(den, here, least)
+    start = _matrices(product, mod, index, here, num, den)
+    for i in range(n):
+        g[i] = start if here[i] else 0.0
+    _iterate(num, den, g, new, 300, 1e-6)
+    _errors(num, den, power, count, index, g, error, noise)
+    for i in range(n):
+        gain[i] = g[i]
 
 
 @nb.njit(parallel=True, cache=True)
 def _solve(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    slots, _, bins, hands = product.shape
-    n = len(use)
-    for k in nb.prange(slots * bins * hands):
-        s, q, p = k // (bins * hands), (k // hands) % bins, k % hands
-        num, den = np.zeros((n, n), np.complex128), np.zeros((n, n))
-        here = use.copy()
-        _matrices(product[s, :, q, p], mod[s, :, q, p], index, here, num, den)
-        _prune(den, here, least)
-        start = _matrices(product[s, :, q, p], mod[s, :, q, p], index, here, num, den)
-        g = np.where(here, start, 0.0).astype(np.complex128)
-        _iterate(num, den, g, 300, 1e-6)
-        _errors(num, den, power[s, :, q, p], count[s, :, q, p], index, g, error[s, q, p], noise[s, q, p])
-        gain[s, q, p] = g
+    for k in nb.prange(product.shape[0]):
+        _one(product[k], mod[k], power[k], count[k], index, use, least, gain[k], error[k], noise[k])
 
 
 def solve_gains(sums: Sums, use: np.ndarray, min_baselines: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,19 +248,18 @@ def solve_gains(sums: Sums, use: np.ndarray, min_baselines: int) -> tuple[np.nda
         a phase times amplitude, inf where unknown; the noise variance relative to the gain, NaN where unknown.
         Phases have no reference yet.
     """
-    slots, _, bins, hands = sums.product.shape
+    slots, pairs, bins, hands = sums.product.shape
     shape = (slots, bins, hands, len(use))
     gain, error, noise = np.zeros(shape, np.complex64), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    flat = (slots * bins * hands, len(use))
+    each = (np.ascontiguousarray(np.moveaxis(x, 1, 3)).reshape(-1, pairs) for x in vars(sums).values() if x.ndim == 4)
     _solve(
-        sums.product,
-        sums.model,
-        sums.power,
-        sums.count,
+        *each,
         sums.baseline,
         np.asarray(use, np.bool_),
         min_baselines,
-        gain,
-        error,
-        noise,
+        gain.reshape(flat),
+        error.reshape(flat),
+        noise.reshape(flat),
     )
     return gain, error, noise

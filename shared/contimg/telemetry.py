@@ -62,7 +62,7 @@ def configure_logging(*, json_lines: bool | None = None, level: str = "", stream
 
 
 class _LoggerFactory:
-    """Without a stream it writes to what ``sys.stderr`` is at the time of the line, so that redirections are followed."""
+    """Without a stream it writes to what ``sys.stderr`` is at the time of the line: redirections are followed."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

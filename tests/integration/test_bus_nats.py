@@ -175,14 +175,14 @@ async def test_rpc_in_pages_with_errors_by_class(bus):
 
 
 async def test_nobody_serving_and_a_late_answer_are_unavailable(bus):
-    with pytest.raises(Unavailable, match="nobody serves contimg.rpc.default.facts"):
+    with pytest.raises(Unavailable, match=r"nobody serves contimg\.rpc\.default\.facts"):
         await bus.request("contimg.rpc.default.facts", {})
 
     async def late(payload):
         await asyncio.Event().wait()
 
     await bus.serve("contimg.rpc.default.late", late)
-    with pytest.raises(Unavailable, match="within 0.05 s"):
+    with pytest.raises(Unavailable, match=r"within 0\.05 s"):
         await bus.request("contimg.rpc.default.late", {}, timeout_s=0.05)
 
 

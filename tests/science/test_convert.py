@@ -10,7 +10,7 @@ import pytest
 from astropy import units as u
 from uvh5 import Recording, write_set
 
-from contimg.simulate.config import preset
+from contimg.simulate.config import SimulationConfig
 from contimg.simulate.run import simulate_dsa110
 from contimg_convert import flag, pyuv, uvh5
 from contimg_ingest.scan import Scanner
@@ -18,6 +18,25 @@ from contimg_ingest.scan import Scanner
 pytestmark = pytest.mark.science
 
 LIGHT = 299792458.0
+GROUP = {
+    "seed": 7,
+    "start": "2026-01-25T12:00:00Z",
+    "dec_deg": 49.9,
+    "observations": 2,
+    "integrations": 12,
+    "integration_s": 25.769803776,
+    "channels_per_subband": 4,
+    "stations": (4, 12, 18, 24, 29, 32, 35, 38, 41, 44, 48, 50, 70, 77, 81, 86, 89, 101, 103, 104),
+    "calibrator": "2355+498",
+    "drawn": {"count": 40, "min_flux_jy": 0.05, "max_flux_jy": 1.0},
+    "rfi": {"narrow": 1, "bursts": 1},
+    "dropouts": 0.002,
+    "dead_stations": (41,),
+    "missing_subbands": {1: (7,)},
+    "duplicate_subbands": {0: (3,)},
+}
+"""For the simulator: two observations, the first with a calibrator in transit."""
+
 CORE = ("1", "9", "20", "33", "47", "51", "71", "88", "101")
 
 
@@ -89,8 +108,7 @@ def test_equal_to_pyuvdata_on_long_baselines(tmp_path, layout):
 
 def test_simulated_group_from_files_to_flags(tmp_path):
     """The simulator's files: sealed as the truth says; its interference found, the rest spared; dead antenna out."""
-    dead = {"dead_stations": (41,), "missing_subbands": {1: (7,)}, "duplicate_subbands": {0: (3,)}}
-    truth = simulate_dsa110(tmp_path / "in", preset("small-group", observations=2, transit_in=0, **dead))
+    truth = simulate_dsa110(tmp_path / "in", SimulationConfig.model_validate(GROUP))
     scanner = Scanner(tmp_path / "in", tmp_path / "records", tmp_path / "quarantine", one_shot=True)
     report = scanner.scan(datetime.now(UTC))
     assert [record.id for record in report.records] == [each.id for each in truth.observations]

@@ -78,7 +78,7 @@ async def _main(root: Path, url: str, user: str, password: str, shard: str, scen
 
 async def _stop_when_done(bus: Bus, shard: str, worker: Worker) -> None:
     while True:
-        info = await bus._jetstream.consumer_info("CONTIMG_TASKS", f"{shard}-toy")  # noqa: SLF001
+        info = await bus._jetstream.consumer_info("CONTIMG_TASKS", f"{shard}-toy")
         if info.num_pending == 0 and info.num_ack_pending == 0:
             worker.stop()
             return

@@ -41,7 +41,12 @@ class Site:
         run = self.layout.run(home, task)
         run.mkdir(parents=True)
         path = name or f"{unit}.fits"
-        (run / path).write_text(content or f"{stage} {unit} {version}\n")
+        text = content or f"{stage} {unit} {version}\n"
+        if path.endswith(".image"):  # a CASA image is a directory
+            (run / path).mkdir()
+            (run / path / "table.dat").write_text(text)
+        else:
+            (run / path).write_text(text)
         size, sha256 = checksum(run / path)
         names = (NAMES[stage].format(unit),) if stage in NAMES else (f"2026-01-25/{path}",)
         role = {"solve": "bpcal", "publish": "plan"}.get(stage, "")
@@ -63,14 +68,13 @@ class Site:
     def name(self, task, home):
         name_products(self.layout, self.run(task, home))
 
-    def publish(self, inputs, *, version="a", unit="g"):
-        """Commit a publish run with a plan for all products of its inputs that go into the archive."""
+    def publish(self, inputs, *, version="a", unit="g", date="2026-01-25", optional=False):
+        """Commit a publish run with a plan for the products of its inputs that go into the archive."""
         products = [(task, home, p) for task, home in inputs for p in self.run(task, home).manifest.products]
-        date = "2026-01-25"
         items = [
-            plan_item(p, task, unit, date, directory=False)
+            plan_item(p, task, unit, date, directory=p.path.endswith(".image"))
             for task, home, p in products
-            if DATA_TYPES[home].archive and not DATA_TYPES[home].archive_optional
+            if DATA_TYPES[home].archive and (optional or not DATA_TYPES[home].archive_optional)
         ]
         plan = Plan(
             group=unit, date=date, policy="always", publish=True, verdict=Verdict.PASS, items=tuple(items)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterable
@@ -172,7 +173,7 @@ def _create_record(layout: Layout, path: Path, record: AttemptRecord) -> bool:
     write_durable(path / ATTEMPT, record.model_dump_json())
     crash.point("attempt.noted")
     target = _record_path(layout, record.task, record.number)
-    temporary = target.with_name(f".{record.number}.{os.getpid()}.open")
+    temporary = target.with_name(f".{record.number}.{secrets.token_hex(4)}.open")
     temporary.write_text(record.model_dump_json())
     try:
         os.link(temporary, target)

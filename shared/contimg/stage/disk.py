@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -26,7 +27,7 @@ def sync_directory(directory: Path) -> None:
 
 def write_durable(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old text or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # every container has a process 1
     with temporary.open("w") as output:
         output.write(text)
         output.flush()

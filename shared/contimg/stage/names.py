@@ -52,11 +52,20 @@ def _point(target: Path, product: Path, task: str, *, hard: bool) -> bool:
     """Let one name point at a product; False if it did so already."""
     hard = hard and product.is_file()
     link = os.path.relpath(product, target.parent)
-    _keep_aside(target.with_name(f".{target.name}.{task}"), target, task, hard=hard)  # if we died half-way
+    temporary = target.with_name(f".{target.name}.{task}")
+    _keep_aside(temporary, target, task, hard=hard)  # if we died half-way
     if _points_at(target, product, link, hard=hard):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{task}")
+    try:
+        _replace(target, product, temporary, link, task, hard=hard)
+    except (FileExistsError, FileNotFoundError):
+        if not _points_at(target, product, link, hard=hard):
+            raise  # else another worker gave the same name at the same moment, with our temporary link
+    return True
+
+
+def _replace(target: Path, product: Path, temporary: Path, link: str, task: str, *, hard: bool) -> None:
     temporary.unlink(missing_ok=True)
     if hard:
         temporary.hardlink_to(product)
@@ -70,7 +79,6 @@ def _point(target: Path, product: Path, task: str, *, hard: bool) -> bool:
     else:
         temporary.replace(target)
     crash.point("names.replaced")
-    return True
 
 
 def _is_foreign(path: Path, *, hard: bool) -> bool:

@@ -12,7 +12,9 @@ from contimg import crash
 CODE = "from contimg import crash\nfor n in range(3):\n    crash.point('here')\n    print(n, flush=True)"
 
 
-@pytest.mark.parametrize(("wanted", "printed", "status"), [("here", "", -9), ("here:3", "0\n1\n", -9), ("x", "0\n1\n2\n", 0)])
+@pytest.mark.parametrize(
+    ("wanted", "printed", "status"), [("here", "", -9), ("here:3", "0\n1\n", -9), ("x", "0\n1\n2\n", 0)]
+)
 def test_the_process_ends_at_the_named_hit(monkeypatch, wanted, printed, status):
     monkeypatch.setenv("CONTIMG_CRASH", wanted)
     ended = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)

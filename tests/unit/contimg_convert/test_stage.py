@@ -195,6 +195,13 @@ def test_wrong_uvw_fail(tmp_path, subbands):
     assert found["convert.uvw_error"].verdict is Verdict.FAILED
 
 
+def test_by_hand_some_files_are_enough(tmp_path, originals):
+    job = replace(context(tmp_path, originals[14:], record()), observation=None)
+    result = Convert().run(job)
+    assert result.info["freq_hz"][2] == 64
+    assert result.info["flagged"] == pytest.approx(14 / 16)
+
+
 def test_scan_needs_its_record(tmp_path, ngc5921):
     job = replace(context(tmp_path, [ngc5921], record()), observation=None)
     with pytest.raises(BadInput, match="needs the observation record"):

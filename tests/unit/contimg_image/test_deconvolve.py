@@ -75,7 +75,7 @@ def test_divergence_is_seen(gridder, small_vis):
     found = deconvolve(gridder, small_vis.data, lambda psf: Wrong(psf, 0.1), Limits())
     assert found.ended == "diverged"
     assert not found.model.any()
-    assert np.array_equal(found.residual, gridder.dirty(small_vis.data))
+    assert np.abs(found.residual - gridder.dirty(small_vis.data)).max() < 1e-4
 
 
 def test_progress_is_reported(gridder, small_vis):

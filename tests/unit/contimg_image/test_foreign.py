@@ -16,13 +16,15 @@ from contimg_image.beams import Beam
 from contimg_image.deconvolve import mad_rms
 from contimg_image.job import Job
 from contimg_image.params import ImageParams
+from contimg_image.primary import PrimaryBeam
 from contimg_image.weighting import imaging_weights
 
 
 def job(small_scene, small_vis, scratch, **params):
     chosen = ImageParams(cell_arcsec=6, size=301, robust=0.5, **params)
     weight = imaging_weights(small_vis, 301, np.radians(6 / 3600), "briggs", 0.5)
-    return Job(small_scene, small_vis, weight, Beam(48.0, 30.0, 0.0), chosen, scratch)
+    whole = PrimaryBeam(np.ones((301, 301), np.float32), ())
+    return Job(small_scene, small_vis, weight, Beam(48.0, 30.0, 0.0), whole, chosen, scratch)
 
 
 def test_scales_follow_the_beam_and_fit_the_image(small_scene, small_vis, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from contimg_image.gridder import Gridder, threads
+from contimg_image.primary import Term
 
 CELL = np.radians(20 / 3600)
 
@@ -38,6 +39,20 @@ def test_prediction_is_the_direct_sum(small_vis, size):
     l, m = (np.broadcast_to(each, (size, size)) for each in directions(size))
     expected = phases(small_vis, l[50, 9], m[50, 9]) + 0.5 * phases(small_vis, l[12, 33], m[12, 33])
     assert np.abs(gridder.predict(model) - expected).max() < 1e-3
+
+
+def test_prediction_follows_the_terms(small_vis):
+    slope = np.linspace(-1, 1, small_vis.data.shape[0], dtype=np.float32)[:, None]
+    change = np.zeros((64, 64), np.float32)
+    change[50, 9] = 0.3
+    gridder = Gridder(
+        small_vis.uvw_m, small_vis.freq_hz, small_vis.weight, 64, CELL, 1e-5, terms=(Term(change, slope),)
+    )
+    model = np.zeros((64, 64), np.float32)
+    model[50, 9] = 2.0
+    l, m = (np.broadcast_to(each, (64, 64)) for each in directions(64))
+    expected = 2 * (1 + 0.3 * slope) * phases(small_vis, l[50, 9], m[50, 9])
+    assert np.abs(gridder.predict(model) - expected).max() < 2e-3
 
 
 def test_source_in_the_north_east_is_up_and_left(small_vis):

@@ -27,7 +27,7 @@ def airy(theta_rad, freq_hz, dish_m):
 def pixels(scene, vis, places):
     """Beam image and the sky positions of some pixels."""
     wcs = celestial(image_header(scene, vis, PARAMS, Beam(50, 50, 0)))
-    image = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy")
+    image = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy").mean
     return image, SkyCoord.from_pixel([x for _, x in places], [y for y, _ in places], wcs)
 
 
@@ -66,9 +66,36 @@ def test_drift_is_the_mean_of_a_beam_on_the_meridian(small_scene, small_vis):
         assert image[y, x] == pytest.approx(expected, abs=3e-4)
 
 
+def test_terms_are_the_slopes_of_the_beam(small_scene, small_vis):
+    """mean x (1 + sum of factor x image) is the beam of each integration and channel, but for its curvature."""
+    dsa = telescope("dsa110")
+    times = 2461066.43 + np.arange(24) * 12.884902 / 86400
+    dec = np.radians(16.2)
+    ra, dec_icrs = (float(each[0]) for each in meridian_icrs([times.mean()], dec, dsa))
+    scene = replace(small_scene, telescope=dsa, ra_rad=ra, dec_rad=dec_icrs)
+    rows = np.arange(len(small_vis.time_jd)) % 24
+    freq = np.array([1.32e9, 1.4e9, 1.48e9])
+    vis = replace(small_vis, time_jd=times[rows], freq_hz=freq, interval_s=12.884902)
+    wcs = celestial(image_header(scene, vis, PARAMS, Beam(50, 50, 0)))
+    found = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy")
+    assert [term.factor.shape for term in found.terms] == [(len(rows), 1), (1, 3)]
+    for y, x in ((120, 60), (170, 160)):
+        sky = SkyCoord.from_pixel(x, y, wcs)
+        local = sky.transform_to(HADec(obstime=Time(times, format="jd"), location=dsa.location))
+        ha, d = local.ha.rad, local.dec.rad
+        theta = np.arccos(np.sin(d) * np.sin(dec) + np.cos(d) * np.cos(dec) * np.cos(ha))
+        truth = airy(theta[:, None], freq[None, :], 4.65)
+        model = found.mean[y, x] * (1 + sum(term.factor * term.image[y, x] for term in found.terms))
+        left, constant = (np.std(each - truth) for each in (model[:24], found.mean[y, x]))
+        assert left < 0.25 * constant
+        assert constant > 0.05
+
+
 def test_none_is_one_everywhere(small_scene, small_vis):
     wcs = celestial(image_header(small_scene, small_vis, PARAMS, Beam(50, 50, 0)))
-    assert np.ptp(primary_beam(small_scene, small_vis, small_vis.weight, wcs, PARAMS.size, "none")) < 1e-6
+    found = primary_beam(small_scene, small_vis, small_vis.weight, wcs, PARAMS.size, "none")
+    assert np.ptp(found.mean) < 1e-6
+    assert found.terms == ()
 
 
 def test_sampled_keeps_the_mean_and_ignores_what_has_no_weight():

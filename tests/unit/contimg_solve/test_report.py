@@ -20,7 +20,7 @@ def solution_of(flagged=0.0, phase_deg=0.0):
     return Solution(gain, flag, snr, np.ones(5, bool), np.array([1.0]), np.array([1.0]), ("f",))
 
 
-def verdicts(bandpass, gains_flagged=0.0, **params):
+def verdicts(bandpass, gains_flagged=0.0, age_h=1.0, **params):
     made = Calibration(
         names=tuple("12345"),
         reference="1",
@@ -30,6 +30,7 @@ def verdicts(bandpass, gains_flagged=0.0, **params):
         fields=(),
         calibrator=Field("c", 0.0, 0.0),
         model_jy=3.0,
+        age_h=age_h,
         fluxes={"1445+099": Flux(2.5, 0.01, 54)},
     )
     return {f.name: f for f in figures(made, SolveParams(**params))}
@@ -45,6 +46,9 @@ def verdicts(bandpass, gains_flagged=0.0, **params):
         ("phase_scatter", {"bandpass": solution_of(phase_deg=45)}, Verdict.FAILED),
         ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": 0.3}, Verdict.PASS),
         ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": 0.31}, Verdict.DEGRADED),
+        ("bandpass_age", {"bandpass": solution_of(), "age_h": 24.0}, Verdict.PASS),
+        ("bandpass_age", {"bandpass": solution_of(), "age_h": 24.1}, Verdict.DEGRADED),
+        ("bandpass_age", {"bandpass": solution_of(), "age_h": 721.0}, Verdict.FAILED),
         ("gains_flagged", {"bandpass": solution_of(), "gains_flagged": None}, Verdict.DEGRADED),
     ],
 )

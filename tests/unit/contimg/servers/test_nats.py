@@ -37,7 +37,7 @@ def test_a_taken_port_is_named_or_passed_by(tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BadConfig, match="cannot be made .* choose one you may write"):
+    with pytest.raises(BadConfig, match=r"cannot be made .* choose one you may write"):
         NatsServer(tmp_path / "file" / "nats").start()
 
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from toy_stages import SPEC, toy_task
 
 from contimg.errors import DataQuality
 from contimg.models.params import StageSpec
@@ -12,7 +13,6 @@ from contimg.stage.child import _failure, plain, software_versions
 from contimg.stage.commit import Made
 from contimg.stage.reply import Unforeseen, read_reply
 from contimg.stage.warm import ChildDied, WarmChild, child_environment, describe_status
-from toy_stages import SPEC, toy_task
 
 
 def test_plain_values_survive_json():
@@ -88,7 +88,7 @@ async def test_a_child_reports_and_answers(layout, tmp_path):
 async def test_a_stage_that_cannot_be_imported_says_so(layout, tmp_path):
     broken = SPEC.model_copy(update={"runner": "toy_stages:Missing"})
     answer, _ = await conversation(layout, broken, tmp_path)
-    with pytest.raises(Unforeseen, match="AttributeError: .*Missing"):
+    with pytest.raises(Unforeseen, match=r"AttributeError: .*Missing"):
         read_reply(answer)
     assert "Traceback" in (tmp_path / "log.txt").read_text()
 

@@ -60,7 +60,7 @@ def test_everything_a_stage_gets(layout, tmp_path):
 
 
 def test_what_is_missing_may_come_back(layout, tmp_path):
-    with pytest.raises(Retryable, match="input run .* is missing"):
+    with pytest.raises(Retryable, match=r"input run .* is missing"):
         context_of(layout, tmp_path, inputs={"image": ("0" * 32,)})
     with pytest.raises(Retryable, match="of observation 2026-01-25T22:00:13 is missing"):
         read_observation(layout, "2026-01-25T22:00:13")

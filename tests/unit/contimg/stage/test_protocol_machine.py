@@ -15,10 +15,18 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import profiles
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from nats_fixture import QUICK
 from toy_stages import SPEC, layout_in, toy_task
 
@@ -32,6 +40,7 @@ from contimg.stage.handling import Handling, Tools
 from contimg.stage.warm import ChildDied
 
 ME: contextvars.ContextVar[Puppet] = contextvars.ContextVar("me")
+MEMORY = Path("/dev/shm")  # noqa: S108 - fsync costs nothing there
 OUTCOMES = ("good", "good", "Retryable", "DataQuality", "killed", "segfault")
 
 
@@ -54,7 +63,7 @@ class Message:
     async def ack(self):
         self.ended = "ack"
 
-    async def nak(self, delay_s=0.0):
+    async def nak(self, _delay_s=0.0):
         self.ended = "nak"
 
     async def term(self):
@@ -75,7 +84,7 @@ class Child:
     def __init__(self, outcome):
         self._outcome = outcome
 
-    async def converse(self, task, workdir, progress):
+    async def converse(self, task, workdir, _progress):
         (workdir / "x").write_text(workdir.name)
         crash.point("puppet.working")
         if self._outcome in {"killed", "segfault"}:
@@ -133,7 +142,7 @@ class Puppet:
             one.release()
         for handle, path in self._handles:
             with suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{handle}").startswith(str(path)):
+                if str(Path(f"/proc/self/fd/{handle}").readlink()).startswith(str(path)):
                     os.close(handle)
 
     def stand(self, name):
@@ -184,12 +193,17 @@ class Protocol(RuleBasedStateMachine):
         super().__init__()
         self.patched = puppets()
         self.patched.__enter__()
-        self.root = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+        self.root = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
         self.layout = layout_in(self.root)
         self.task = toy_task()
         self.alive: list[Puppet] = []
         self.all: list[Puppet] = []
         self.first = None
+
+    @initialize(first=st.sampled_from(OUTCOMES), steps=st.sampled_from((5, 9, 16, 22, 40)))
+    def somebody_has_begun(self, first, steps):
+        self.deliver(first)
+        self.go_on(0, steps)
 
     @precondition(lambda self: len(self.alive) < 3)
     @rule(outcome=st.sampled_from(OUTCOMES))
@@ -199,7 +213,7 @@ class Protocol(RuleBasedStateMachine):
         self.all.append(puppet)
 
     @precondition(lambda self: self.alive)
-    @rule(which=st.integers(0, 2), steps=st.integers(1, 30))
+    @rule(which=st.integers(0, 2), steps=st.sampled_from((1, 2, 3, 5, 8, 13, 20, 40)))
     def go_on(self, which, steps):
         puppet = self.alive[which % len(self.alive)]
         for _ in range(steps):
@@ -213,6 +227,7 @@ class Protocol(RuleBasedStateMachine):
         self.alive[which % len(self.alive)].kill()
         self.bury()
 
+    @precondition(lambda self: self.alive)
     @rule()
     def others_think_the_holder_is_frozen(self):
         path = self.layout.locks / self.task.task
@@ -248,7 +263,8 @@ class Protocol(RuleBasedStateMachine):
     @invariant()
     def numbers_are_used_once_and_failures_counted_once(self):
         records = self.records()
-        assert [record.number for record in records] == list(range(1, len(records) + 1))
+        numbers = [record.number for record in records]
+        assert numbers == sorted(set(numbers))
         failed = [puppet for puppet in self.all if puppet.outcome in {"Retryable", "DataQuality", "segfault"}]
         assert sum(r.state == "failed" and r.counted for r in records) <= len(failed)
 
@@ -290,10 +306,6 @@ class Protocol(RuleBasedStateMachine):
 
 
 def test_any_interleaving_ends_with_one_run():
-    examples = int(os.environ.get("CONTIMG_EXAMPLES", "40"))
-    run_state_machine_as_test(
-        Protocol,
-        settings=settings(
-            max_examples=examples, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    profile = settings.get_profile(profiles.NAME)
+    chosen = settings(profile, max_examples=profile.max_examples // 5, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Protocol, settings=chosen)

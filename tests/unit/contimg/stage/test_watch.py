@@ -31,7 +31,10 @@ def machine(tmp_path: Path, **files: str) -> Path:
         ({"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, RAM),
         ({"proc/self/cgroup": "0::/pod/a\n", "sys/fs/cgroup/pod/a/memory.max": "3000"}, 3000),
         (
-            {"proc/self/cgroup": "4:memory:/pod/b\n1:cpu:/x\n", "sys/fs/cgroup/memory/pod/b/memory.limit_in_bytes": "4000"},
+            {
+                "proc/self/cgroup": "4:memory:/pod/b\n1:cpu:/x\n",
+                "sys/fs/cgroup/memory/pod/b/memory.limit_in_bytes": "4000",
+            },
             4000,
         ),
     ],
