@@ -63,7 +63,8 @@ class Cleaned:
     iterations: int
     majors: int
     ended: str
-    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``stalled`` (nothing got better), ``diverged`` (the state before it)."""
+    """Why it stopped: ``threshold``, ``iterations``, ``majors``, ``stalled`` (nothing got better) or ``diverged`` (the
+    state before it is kept)."""
     notes: dict[str, str] = field(default_factory=dict)
     """Versions of foreign programs."""
 

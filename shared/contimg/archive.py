@@ -32,6 +32,10 @@ VALIDATED = ("mosaics", "catalogs", "images", "metadata")
 """Archive directories that also exist below ``products/`` on staging."""
 
 
+MISTAKES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP}
+"""Errors that waiting does not mend: permissions, a file where a directory should be, a loop of symlinks."""
+
+
 class PublishedProduct(Model):
     """One product where users find it."""
 
@@ -73,6 +77,11 @@ class Archive:
     def __init__(self, layout: Layout, s3: S3Target | None = None, limits: ProtocolLimits | None = None) -> None:
         self.layout = layout
         self._store = None if s3 is None else ObjectStore(s3, (limits or ProtocolLimits()).rpc_s)
+
+    @property
+    def store_url(self) -> str:
+        """Address of the object store with its bucket; empty without one."""
+        return "" if self._store is None else self._store.target.url
 
     def publish_run(self, run: Run) -> PublishedRecord:
         """Carry out the plan that a committed run of stage publish holds."""
@@ -332,7 +341,7 @@ def _disk(where: Path) -> Iterator[None]:
             free = shutil.disk_usage(where).free if where.exists() else 0
             msg = f"{path}: no space left for publication, {free} bytes are free; make room, it will be tried again"
             raise ResourceExhausted(msg) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in MISTAKES:
             msg = f"{path} cannot be written ({error.strerror}); let the service write below {where}"
             raise BadConfig(msg) from error
         msg = f"{path}: {error.strerror} while publishing below {where}; it will be tried again"

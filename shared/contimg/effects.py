@@ -28,8 +28,10 @@ def publish_effect(archive: Callable[[], Archive], register_group: Callable[[Gro
 
     def effect(run: Run, task: Task) -> None:
         plan = Plan.model_validate_json(run.product("metadata", "plan").read_bytes())
+        store = ""
         if plan.publish:
             archive().publish(plan, run)
+            store = archive().store_url
         register_group(
             GroupRecord(
                 group=task.group,
@@ -40,6 +42,7 @@ def publish_effect(archive: Callable[[], Archive], register_group: Callable[[Gro
                 verdict=plan.verdict,
                 at=datetime.now(UTC),
                 members=task.members,
+                object_store=store,
             )
         )
 

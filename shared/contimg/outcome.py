@@ -35,13 +35,14 @@ class Outcome:
 def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, started: int, seconds: float) -> Outcome:
     """Collect what a group stands on from the keeper."""
     facts = keeper.facts()
+    record = facts.groups.get(group.name)
     tasks = _tasks(group, decision, keeper)
     runs = [facts.runs[task] for task in tasks if task in facts.runs]
     timings = {stage: sum(run.wall_s for run in runs if run.stage == stage) for stage in specs()}
     return Outcome(
         group=group.name,
         status=decision.status,
-        products=_products(keeper, tasks),
+        products=_products(keeper, tasks, stored=bool(record and record.object_store)),
         figures=figures_of(runs),
         timings=timings | {"total": seconds},
         stages_run=started,
@@ -58,14 +59,19 @@ def _tasks(group: ObservationGroup, decision: Decision, keeper: Keeper) -> list[
     return [record.task, *(ref.task for ref in manifest.inputs)] if manifest else [record.task]
 
 
-def _products(keeper: Keeper, tasks: Iterable[str]) -> list[dict[str, str]]:
+def _products(keeper: Keeper, tasks: Iterable[str], *, stored: bool) -> list[dict[str, str]]:
     found = []
     for task in tasks:
         manifest = keeper.queries.run(task)
         sums = {product.path: product.sha256 for product in manifest.products} if manifest else {}
         rows = keeper.queries.products(status="published", task=task)
         found += [
-            {"type": r["data_type"], "path": r["published_path"], "sha256": sums.get(r["path"], ""), "s3": r["s3_key"]}
+            {
+                "type": r["data_type"],
+                "path": r["published_path"],
+                "sha256": sums.get(r["path"], ""),
+                "s3": r["s3_key"] if stored else "",
+            }
             for r in rows
         ]
     return found

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 from commands import CONTIMG, Finished, clean_environment, contimg
 from minio import Minio
 
 from contimg.cli.demo import anchors
+from contimg.files import sha256_file
+from contimg.servers.s3 import EmbeddedS3
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -62,8 +68,6 @@ def test_its_memory_is_bounded(first: dict) -> None:
 
 
 def test_published_files_are_what_the_result_says(demo: tuple[Path, Finished], first: dict) -> None:
-    from contimg.files import sha256_file
-
     types = {product["type"] for product in first["products"]}
     assert {"mosaic", "catalog", "metadata", "group", "image"} <= types
     for product in first["products"]:
@@ -74,8 +78,6 @@ def test_published_files_are_what_the_result_says(demo: tuple[Path, Finished], f
 
 
 def test_the_object_store_holds_the_same(demo: tuple[Path, Finished], first: dict) -> None:
-    from contimg.servers.s3 import EmbeddedS3
-
     with EmbeddedS3(demo[0] / "s3") as server:
         target = server.target
         client = Minio(target.endpoint, target.access_key, target.secret_key, secure=False)
@@ -95,8 +97,6 @@ def test_the_brightest_source_stands_where_casa_finds_it(first: dict) -> None:
     assert header["BUNIT"] == "Jy/beam"
     assert header["BMAJ"] * 3600 == pytest.approx(54)
     y, x = np.unravel_index(np.nanargmax(data), data.shape)
-    from astropy.wcs import WCS
-
     ra, dec = WCS(header).celestial.pixel_to_world_values(x, y)
     assert ra == pytest.approx(230.47896, abs=15 / 3600)
     assert dec == pytest.approx(4.97522, abs=15 / 3600)
@@ -149,8 +149,6 @@ def test_an_edited_image_parameter_runs_only_what_follows(demo: tuple[Path, Fini
     assert edited["stages_run"] == 5, "2 image, mosaic, crossmatch, publish"
     archive = demo[0] / "data" / "products"
     old = {p["sha256"] for p in first["products"] if p["path"].endswith("coadd.fits")}
-    from contimg.files import sha256_file
-
     kept = {sha256_file(path) for path in archive.glob("**/superseded/**/*coadd.fits")}
     assert old <= kept, "the published older version is kept"
     group.write_text(before)
@@ -178,10 +176,6 @@ def test_the_casa_backend_agrees(demo: tuple[Path, Finished], first: dict, tmp_p
 
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     """Ctrl-C while convert runs: nothing half-made has a name, the next start finishes."""
-    import signal
-    import subprocess
-    import time
-
     directory = tmp_path / "demo"
     argv = [CONTIMG, "demo", "--dir", str(directory), "--s3", "none"]
     process = subprocess.Popen(argv, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

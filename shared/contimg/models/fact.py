@@ -74,6 +74,8 @@ class GroupRecord(Model):
     current: bool = True
     """Whether the published names still point to that run."""
     members: tuple[str, ...] = ()
+    object_store: str = ""
+    """URL of the object store that holds a copy; empty: only on disk."""
 
 
 class UnsealedFact(Model):

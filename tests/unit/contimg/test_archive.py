@@ -181,10 +181,14 @@ def test_errors_of_the_disk_have_the_class_that_decides(layout, monkeypatch, cod
         Archive(layout).publish(plan, run)
 
 
-def test_archive_below_a_file_is_a_configuration_error(layout, tmp_path):
+def test_archive_below_a_file_or_a_loop_is_a_configuration_error(layout, tmp_path):
     plan, run = made(layout, A, P, b"first")
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises((BadConfig, Unavailable), match="data"):
+    with pytest.raises(BadConfig, match=r"/data.* cannot be written"):
+        Archive(layout).publish(plan, run)
+    (tmp_path / "data").unlink()
+    (tmp_path / "data").symlink_to("data")
+    with pytest.raises(BadConfig, match=r"/data.* cannot be written"):
         Archive(layout).publish(plan, run)
 
 

@@ -78,6 +78,16 @@ def test_divergence_is_seen(gridder, small_vis):
     assert np.abs(found.residual - gridder.dirty(small_vis.data)).max() < 1e-4
 
 
+def test_getting_nowhere_ends_it(gridder, small_vis):
+    class Idle(Clark):
+        def run(self, *given):
+            return 1
+
+    limits = Limits(threshold_jy=0.2)
+    found = deconvolve(gridder, small_vis.data, lambda psf: Idle(psf, 0.1), limits)
+    assert (found.ended, found.majors) == ("stalled", 2)
+
+
 def test_progress_is_reported(gridder, small_vis):
     seen = []
     deconvolve(
