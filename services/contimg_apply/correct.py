@@ -32,7 +32,8 @@ def _divide(vis, flag, gain, ant1, ant2, time, first, second, power):  # type: i
                 g = gain[t, c, first[p], i] * np.conj(gain[t, c, second[p], j])
                 a = g.real * g.real + g.imag * g.imag
                 power[r, c, p] = a
-                if a > 0:
+                v = vis[r, c, p]
+                if a > 0 and np.isfinite(v.real) and np.isfinite(v.imag):
                     vis[r, c, p] *= np.conj(g) / a
                 else:
                     vis[r, c, p] = 0
@@ -40,7 +41,7 @@ def _divide(vis, flag, gain, ant1, ant2, time, first, second, power):  # type: i
 
 
 def correct(vis: np.ndarray, flag: np.ndarray, gain: np.ndarray, rows: Rows) -> np.ndarray:
-    """Divide in place by ``g_i conj(g_j)``; without a gain, visibilities become 0 and flagged.
+    """Divide in place by ``g_i conj(g_j)``; without a gain, or if not finite, visibilities become 0 and flagged.
 
     Parameters
     ----------

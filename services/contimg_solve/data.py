@@ -12,7 +12,7 @@ from casacore.tables import table
 
 from contimg.errors import BadInput
 
-__all__ = ["BLOCK_BYTES", "Block", "Recording", "antenna_names", "blocks", "open_recording"]
+__all__ = ["BLOCK_BYTES", "Block", "Recording", "antenna_names", "blocks", "check_channels", "open_recording"]
 
 BLOCK_BYTES = 128 << 20
 """Bytes of visibilities held at once."""
@@ -118,6 +118,24 @@ def _parallel_hands(path: Path) -> tuple[int, ...]:
         if len(found) == len(receptors):
             return tuple(found)
     raise BadInput(f"{path}: correlations {types} lack RR and LL or XX and YY; two parallel hands are needed")
+
+
+def check_channels(recordings: Sequence[Recording]) -> None:
+    """Check that all recordings have the same channels and hands.
+
+    Raises
+    ------
+    BadInput
+        If one differs from the first.
+    """
+    first = recordings[0].freqs_hz
+    for other in recordings[1:]:
+        freqs = other.freqs_hz
+        if len(freqs) != len(first) or np.abs(freqs - first).max() > 0.01 * abs(first[-1] - first[0]) / len(first):
+            raise BadInput(
+                f"{other.path} has {len(freqs)} channels from {freqs[0] / 1e6:.3f} MHz, {recordings[0].path.name} has "
+                f"{len(first)} from {first[0] / 1e6:.3f} MHz; put them into different groups"
+            )
 
 
 def antenna_names(recordings: Sequence[Recording]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from contimg.errors import BadInput
 from contimg.radio.fluxscale import is_primary
 from contimg_solve.calibration import Calibration, Flux
-from contimg_solve.data import Recording, antenna_names, blocks
+from contimg_solve.data import Recording, antenna_names, blocks, check_channels
 from contimg_solve.model import point, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.solution import Solution, fill_gaps, referenced, require, solve, stack
@@ -41,6 +41,7 @@ def scans_of(recordings: Sequence[Recording], params: SolveParams) -> list[Scan]
     BadInput
         If none is on the Perley-Butler 2017 scale.
     """
+    check_channels(recordings)
     found = []
     for recording in recordings:
         where = identify(recording)
@@ -87,13 +88,13 @@ def _bandpass(
     return solve(sums, params, middle, length, [scans[0].field.name])
 
 
-def _gain(scan: Scan, pre: np.ndarray, names: Sequence[str], params: SolveParams) -> Solution:
-    """Solve one band-averaged gain per antenna and hand of a scan."""
+def _gain(scan: Scan, pre: np.ndarray, names: Sequence[str], params: SolveParams) -> Solution | None:
+    """Solve one band-averaged gain per antenna and hand of a scan; None if all of it is flagged."""
     recording = scan.recording
     sums = new_sums(1, 1, len(recording.hands), len(names))
     _sum(sums, scan, names, pre, band_bins(len(recording.freqs_hz), params.edge_fraction), params)
     times, lengths = np.array([recording.mid_s]), np.array([recording.length_s])
-    return solve(sums, params, times, lengths, [scan.field.name])
+    return solve(sums, params, times, lengths, [scan.field.name]) if sums.count.any() else None
 
 
 def _phases(scans: Sequence[Scan], names: Sequence[str], params: SolveParams) -> list[np.ndarray]:
@@ -103,8 +104,11 @@ def _phases(scans: Sequence[Scan], names: Sequence[str], params: SolveParams) ->
     if len(scans) > 1:
         first, _ = referenced(_bandpass(scans[:1], phases, names, params), names, params.reference_antennas)
         for scan in scans[1:]:
-            gain, _ = referenced(_gain(scan, first.as_factor()[0], names, params), names, params.reference_antennas)
-            factor = gain.as_factor()[0, 0]
+            gain = _gain(scan, first.as_factor()[0], names, params)
+            if gain is None:
+                phases.append(np.zeros((hands, nant), np.complex64))
+                continue
+            factor = referenced(gain, names, params.reference_antennas)[0].as_factor()[0, 0]
             phases.append(np.where(factor == 0, 0, factor / np.maximum(np.abs(factor), 1e-30)).astype(np.complex64))
     return phases
 
@@ -125,17 +129,18 @@ def solve_scans(
     solved = require(_bandpass(primaries, _phases(primaries, names, params), names, params), params)
     bandpass, reference = referenced(solved, names, params.reference_antennas)
     bandpass = fill_gaps(bandpass, params.fill_gaps)
-    parts = []
+    parts: list[Solution | None] = []
     for done, scan in enumerate(scans, 1):
         report(done, total, f"gains of {scan.field.name}")
         parts.append(_gain(scan, bandpass.as_factor()[0], names, params))
-    gains, _ = referenced(stack(parts), names, (reference,))
-    found = fluxes(gains, first.field.name, {s.field.name for s in scans if not s.primary})
+    gains, _ = referenced(stack([part for part in parts if part is not None]), names, (reference,))
+    free = {scan.field.name for scan in scans if not scan.primary}
+    found = fluxes(gains, first.field.name, free)
     return Calibration(
         names=names,
         reference=reference,
         bandpass=bandpass,
-        gains=_rescaled(gains, found),
+        gains=_rescaled(gains, found, free),
         gains_flagged=gains.flagged(),
         fields=tuple({scan.field.name: scan.field for scan in scans}.values()),
         calibrator=first.field,
@@ -173,9 +178,10 @@ def _amplitude(gains: Solution, name: str) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _rescaled(gains: Solution, found: dict[str, Flux]) -> Solution:
-    """Divide the gains of sources solved with 1 Jy by the root of their flux; flag those without a flux."""
+def _rescaled(gains: Solution, found: dict[str, Flux], free: set[str]) -> Solution:
+    """Divide the gains of sources solved with 1 Jy by the root of their flux; flag those whose flux is unknown."""
     scale = np.array([found[f].flux_jy ** -0.5 if f in found else 1.0 for f in gains.fields], np.float32)
-    shaped = scale[:, None, None, None]
-    gain = np.where(gains.flag, 1, gains.gain * shaped).astype(np.complex64)
-    return replace(gains, gain=gain)
+    unknown = np.array([f in free and f not in found for f in gains.fields])
+    flag = gains.flag | unknown[:, None, None, None]
+    gain = np.where(flag, 1, gains.gain * scale[:, None, None, None]).astype(np.complex64)
+    return replace(gains, gain=gain, flag=flag)

@@ -18,7 +18,7 @@ from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResu
 from contimg_solve.calibration import Calibration
 from contimg_solve.catalogs import apparent_dec_rad, read_sources, seen, with_calibrator
 from contimg_solve.choice import Choice, Origin, choose, origin_of, transit_mjd
-from contimg_solve.data import Recording, antenna_names, open_recording
+from contimg_solve.data import Recording, antenna_names, check_channels, open_recording
 from contimg_solve.params import SolveParams
 from contimg_solve.report import figures, table_entry
 from contimg_solve.scans import scans_of, solve_scans
@@ -111,6 +111,7 @@ class _Drift:
         self.context, self.choice, self.origin = context, choice, origin
         self.params = context.params
         self.recordings = _opened(runs)
+        check_channels(self.recordings)
         self.names = antenna_names(self.recordings)
         self.dec = [apparent_dec_rad(r, run.manifest.info) for r, run in zip(self.recordings, runs, strict=True)]
         self.catalog = read_sources(context.reference, self.params.spectral_index)

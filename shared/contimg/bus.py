@@ -125,7 +125,7 @@ class Bus:
         user: str = "",
         password: str = "",
         *,
-        shard: str = "default",
+        shard: str = "main",
         limits: ProtocolLimits | None = None,
         timeout_s: float = 10.0,
     ) -> Self:

@@ -17,11 +17,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from contimg.archive import Archive
 from contimg.bus import Bus
 from contimg.effects import publish_effect
 from contimg.engine.advance import Decision, advance
-from contimg.errors import BadConfig
+from contimg.errors import BadConfig, ContimgError
 from contimg.files import make_directory
 from contimg.host import Host
 from contimg.keeper.keeper import Keeper, holder
@@ -34,6 +36,7 @@ from contimg.models.params import specs
 from contimg.models.pipeline import Pipeline
 from contimg.models.task import Event
 from contimg.outcome import Outcome, outcome_of
+from contimg.pipelines import pipeline as shipped
 from contimg.servers.nats import NatsServer
 from contimg.servers.s3 import EmbeddedS3, target_of
 from contimg.shelf import Shelf
@@ -41,6 +44,7 @@ from contimg.stage.worker import Worker, register_over
 
 __all__ = ["LocalOptions", "Progress", "look_at", "run_group"]
 
+_log = structlog.get_logger(__name__)
 SHARD = "main"
 LOOK_S = 2.0
 """How often the host looks without being woken; events wake it at once."""
@@ -108,7 +112,7 @@ class _Machine:
         self.running: dict[str, str] = {}
         self.status: GroupStatus | None = self.shelf.status(group.name)
         self.started = 0
-        self.stage_seconds: dict[str, float] = {}
+        self.tended: float | None = None
 
     def look(self) -> None:
         """Scan ``incoming/`` once and tell the keeper."""
@@ -121,6 +125,35 @@ class _Machine:
     async def facts_async(self, _group: ObservationGroup) -> Facts:
         """Return the same as the host wants it."""
         return self.facts()
+
+    def wanted(self, decision: Decision) -> set[str]:
+        """Return what this group wants, and every other unfinished group of this state directory (P12)."""
+        found, facts = set(decision.wanted), self.facts()
+        for name in self.shelf.names():
+            if name != self.group.name:
+                other, _ = self.shelf.get(name)
+                chosen, status = shipped(other.spec.pipeline), self.shelf.status(name)
+                found.update(advance(other, chosen, specs(), facts, datetime.now(UTC), status).wanted)
+        return found
+
+    def tend(self, decision: Decision) -> None:
+        """Clean up as the keeper of a cluster does; what is in the way is logged, the run goes on.
+
+        Where a group cannot be read it is not known what it wants: then nothing is released.
+        """
+        self.tended = time.monotonic()
+        try:
+            self.keeper.wanted(self.wanted(decision))
+            cleaned = self.keeper.clean()
+        except (ContimgError, OSError) as error:
+            _log.warning("could not clean up", error=str(error))
+            return
+        if cleaned.released or cleaned.attempts:
+            _log.info("cleaned", released=len(cleaned.released), attempts=len(cleaned.attempts))
+
+    def is_tended(self) -> bool:
+        """Whether it was cleaned up lately."""
+        return self.tended is not None and time.monotonic() - self.tended < self.options.limits.cleanup_s
 
     def show(self, decision: Decision) -> None:
         """Keep the status, tell the display."""
@@ -158,7 +191,7 @@ def _over(decision: Decision, machine: _Machine) -> bool:
         return False
     if progressing is not None and progressing.status == "Unknown":
         return False
-    return not machine.options.watch or status.phase in {"Failed", "Unpublished", "Suspended"}
+    return not machine.options.watch or status.phase in {"Failed", "Stalled", "Suspended", "Unpublished"}
 
 
 async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher) -> Outcome:
@@ -181,6 +214,7 @@ async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalO
         machine.show(decision)
         if not _over(decision, machine):
             decision = await _with_servers(machine)
+        await asyncio.to_thread(machine.tend, decision)
         seconds = time.monotonic() - begin
         return outcome_of(machine.group, decision, machine.keeper, machine.started, seconds)
     finally:
@@ -272,6 +306,8 @@ async def _drive(machine: _Machine, host: Host) -> Decision:
         machine.show(decision)
         if _over(decision, machine):
             return decision
+        if not machine.is_tended():
+            await asyncio.to_thread(machine.tend, decision)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(machine.wake.wait(), LOOK_S)
         if machine.options.watch:

@@ -46,8 +46,8 @@ async def test_streams_are_what_the_protocol_says(bus):
     events = (await bus._jetstream.stream_info(EVENTS)).config
     assert (events.retention, events.discard, events.max_age) == ("limits", "old", 7 * 86400)
     assert (await bus._jetstream.stream_info(DEAD)).config.max_age == 30 * 86400
-    consumer = (await bus._jetstream.consumer_info(TASKS, "default-toy")).config
-    assert (consumer.filter_subject, consumer.ack_policy) == ("contimg.task.default.toy.*", "explicit")
+    consumer = (await bus._jetstream.consumer_info(TASKS, "main-toy")).config
+    assert (consumer.filter_subject, consumer.ack_policy) == ("contimg.task.main.toy.*", "explicit")
     assert (consumer.max_deliver, consumer.max_ack_pending, consumer.ack_wait) == (-1, 100_000, QUICK.ack_wait_s)
 
 
@@ -101,7 +101,7 @@ async def test_drift_is_mended_or_named(server):
 
 async def test_consumers_follow_changed_limits(server, bus):
     async with connected(server, replace(QUICK, ack_wait_s=7.0)):
-        assert (await bus._jetstream.consumer_info(TASKS, "default-toy")).config.ack_wait == 7.0
+        assert (await bus._jetstream.consumer_info(TASKS, "main-toy")).config.ack_wait == 7.0
 
 
 async def test_shards_do_not_see_each_other(server, bus):
@@ -165,25 +165,25 @@ async def test_rpc_in_pages_with_errors_by_class(bus):
             raise BadInput("field 'bad' is bad")
         return {"text": "x" * payload["size"]}
 
-    await bus.serve("contimg.rpc.default.facts", handler)
+    await bus.serve("contimg.rpc.main.facts", handler)
     size = 3 * QUICK.page_bytes + 17
-    assert (await bus.request("contimg.rpc.default.facts", {"size": size}))["text"] == "x" * size
+    assert (await bus.request("contimg.rpc.main.facts", {"size": size}))["text"] == "x" * size
     with pytest.raises(BadInput, match="field 'bad' is bad"):
-        await bus.request("contimg.rpc.default.facts", {"bad": 1})
+        await bus.request("contimg.rpc.main.facts", {"bad": 1})
     with pytest.raises(BadInput, match="cannot read the request"):
-        await bus.request("contimg.rpc.default.facts", {})
+        await bus.request("contimg.rpc.main.facts", {})
 
 
 async def test_nobody_serving_and_a_late_answer_are_unavailable(bus):
     with pytest.raises(Unavailable, match=r"nobody serves contimg\.rpc\.default\.facts"):
-        await bus.request("contimg.rpc.default.facts", {})
+        await bus.request("contimg.rpc.main.facts", {})
 
     async def late(payload):
         await asyncio.Event().wait()
 
-    await bus.serve("contimg.rpc.default.late", late)
+    await bus.serve("contimg.rpc.main.late", late)
     with pytest.raises(Unavailable, match=r"within 0\.05 s"):
-        await bus.request("contimg.rpc.default.late", {}, timeout_s=0.05)
+        await bus.request("contimg.rpc.main.late", {}, timeout_s=0.05)
 
 
 async def test_a_wrong_password_and_a_missing_server_are_named(server):

@@ -39,7 +39,7 @@ QUICK = ProtocolLimits(
 
 
 @contextlib.asynccontextmanager
-async def connected(server: NatsServer, limits: ProtocolLimits = QUICK, shard: str = "default") -> AsyncIterator[Bus]:
+async def connected(server: NatsServer, limits: ProtocolLimits = QUICK, shard: str = "main") -> AsyncIterator[Bus]:
     """Connect and make sure of the streams and the toy's consumer."""
     async with await Bus.connect(server.url, server.user, server.password, shard=shard, limits=limits) as bus:
         await bus.ensure_streams([SPEC.name])

@@ -79,6 +79,11 @@ class Worker:
         """Fetch no more; :meth:`run` returns when the tasks in hand are done."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopping.is_set()
+
     async def run(self) -> None:
         """Work until stopped.
 
@@ -204,7 +209,7 @@ async def _serve(stage: str, effects: Mapping[str, Effect] | None) -> None:
         raise BadConfig("CONTIMG_NATS_URL is not set; give the address of the NATS server, e.g. nats://nats:4222")
     serve_metrics()
     user, password = os.environ.get("CONTIMG_NATS_USER", ""), os.environ.get("CONTIMG_NATS_PASSWORD", "")
-    shard = os.environ.get("CONTIMG_SHARD") or "default"
+    shard = os.environ.get("CONTIMG_SHARD") or "main"
     limits = ProtocolLimits()
     async with await Bus.connect(url, user, password, shard=shard, limits=limits) as bus:
         worker = Worker(Layout.from_environment(), bus, spec, limits, register_over(bus), effects=effects, prewarm=True)
@@ -217,9 +222,11 @@ async def _until_told(worker: Worker, grace_s: float) -> None:
     loop = asyncio.get_running_loop()
 
     def terminate() -> None:
-        worker.stop()
-        loop.add_signal_handler(signal.SIGTERM, running.cancel)
-        loop.call_later(grace_s, running.cancel)
+        if worker.is_stopping:
+            running.cancel()
+        else:
+            worker.stop()
+            loop.call_later(grace_s, running.cancel)
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, running.cancel)

@@ -43,6 +43,16 @@ def test_division_and_flags(case):
     np.testing.assert_allclose(power, np.abs(factor) ** 2, rtol=1e-4)
 
 
+def test_what_is_not_finite_is_flagged(case):
+    rng, rows, gain = case
+    vis = noise(rng, (len(rows.ant1), NCHAN, 2))
+    vis[3, 4, 1], vis[5, 6, 0] = np.nan, np.inf
+    flag = np.zeros(vis.shape, bool)
+    correct(vis, flag, gain, rows)
+    assert flag.sum() == 2
+    assert np.isfinite(vis).all()
+
+
 def test_cross_hands_take_a_gain_of_each_receptor(case):
     _, rows, gain = case
     crossed = Rows(rows.ant1, rows.ant2, rows.time, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))

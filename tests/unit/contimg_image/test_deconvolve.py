@@ -80,7 +80,7 @@ def test_divergence_is_seen(gridder, small_vis):
 
 def test_getting_nowhere_ends_it(gridder, small_vis):
     class Idle(Clark):
-        def run(self, *given):
+        def run(self, *_given):
             return 1
 
     limits = Limits(threshold_jy=0.2)

@@ -6,7 +6,7 @@ from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
 
 from contimg.errors import BadInput
-from contimg_solve.data import antenna_names, blocks, open_recording
+from contimg_solve.data import antenna_names, blocks, check_channels, open_recording
 
 
 @pytest.fixture
@@ -76,3 +76,13 @@ def test_one_hand_alone_is_refused(path):
         polarization.putcell("CORR_TYPE", 0, np.array([5, 6], np.int32))
     with pytest.raises(BadInput, match="parallel hands"):
         open_recording(path)
+
+
+def test_recordings_of_other_channels_are_refused(path):
+    one = open_recording(path)
+    check_channels([one, one])
+    other = type(one)(**(vars(one) | {"freqs_hz": FREQS + 5e5}))
+    with pytest.raises(BadInput, match="different groups"):
+        check_channels([one, other])
+    with pytest.raises(BadInput, match="has 9 channels"):
+        check_channels([one, type(one)(**(vars(one) | {"freqs_hz": FREQS[:9]}))])

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, SECONDARY, draw_gains, scan_runs, write_scan
 
 from contimg.errors import BadInput
+from contimg_solve.calibration import Flux
 from contimg_solve.data import open_recording
 from contimg_solve.params import SolveParams
-from contimg_solve.scans import band_bins, fluxes, scans_of, solve_scans
+from contimg_solve.scans import _rescaled, band_bins, fluxes, scans_of, solve_scans
 from contimg_solve.solution import Solution
 
 PARAMS = SolveParams(strategy="calibrator-scans", min_uv_wavelengths=0, reference_antennas=("2",))
@@ -108,3 +110,26 @@ def test_fluxes_ignore_an_outlying_antenna_and_flagged_gains():
     assert found["s"].solutions == 38
     assert found["s"].flux_jy == pytest.approx(4.0, abs=4 * found["s"].error_jy)
     assert found["s"].error_jy == pytest.approx(4 * 0.01 / np.sqrt(38), rel=0.4)
+
+
+def test_a_scan_without_data_is_left_out(tmp_path):
+    runs = scan_runs(tmp_path, bandpass=draw_gains(5), drift=np.ones((4, 1, 2, ANTENNAS)))
+    with table(str(tmp_path / "s1.ms"), readonly=False, ack=False) as main:
+        main.putcol("FLAG", np.ones((main.nrows(), len(FREQS), 2), bool))
+    made = solve_scans(
+        scans_of([open_recording(runs[u].product("raw_ms"), u) for u in ("p", "s1", "s2")], PARAMS), PARAMS
+    )
+    assert made.gains.fields == ("1331+305", "1445+099")
+    assert made.fluxes["1445+099"].flux_jy == pytest.approx(2.5, rel=1e-3)
+
+
+def test_source_of_unknown_flux_gives_no_gains():
+    gain = np.full((2, 1, 2, 4), 2.0, np.complex64)
+    made = Solution(
+        gain, np.zeros(gain.shape, bool), gain.real, np.ones(4, bool), np.arange(2.0), np.ones(2), ("p", "s")
+    )
+    scaled = _rescaled(made, {}, {"s"})
+    assert scaled.flag[1].all()
+    assert not scaled.flag[0].any()
+    scaled = _rescaled(made, {"s": Flux(4.0, 0.1, 8)}, {"s"})
+    assert scaled.gain[:, 0, 0, 0].real.tolist() == [2, 1]

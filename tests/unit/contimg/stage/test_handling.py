@@ -35,7 +35,7 @@ async def done(bench, task: Task, kind: str, **options) -> None:
 async def redelivered(bench) -> None:
     """Wait until the message was handed back and delivered again."""
     async with asyncio.timeout(10):
-        while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "default-toy")).num_redelivered == 0:  # noqa: ASYNC110 - the server decides
+        while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "main-toy")).num_redelivered == 0:  # noqa: ASYNC110 - the server decides
             await asyncio.sleep(0.01)
 
 
@@ -53,7 +53,7 @@ async def test_a_retryable_failure_is_tried_again(bench, tmp_path):
 
 async def test_tries_end_and_leave_log_kept_files_and_a_dead_copy(bench):
     task = toy_task("retryable", tries=2)
-    dead = await bench.bus._client.subscribe(f"contimg.dead.default.toy.{task.task}")
+    dead = await bench.bus._client.subscribe(f"contimg.dead.main.toy.{task.task}")
     await done(bench, task, "failed")
     assert outcomes(bench, task) == [("failed", "Retryable", True)] * 2
     copy = await dead.next_msg(timeout=5)
@@ -226,8 +226,8 @@ async def test_other_recipe_versions_and_schemas_are_handed_back(bench):
     async with bench.working():
         await bench.bus.ask(newer)
         raw = json.loads(toy_task(text="b").model_dump_json()) | {"schema_version": 7, "colour": "red"}
-        await bench.bus._jetstream.publish("contimg.task.default.toy.abc", json.dumps(raw).encode())
-        await bench.bus._jetstream.publish("contimg.task.default.toy.def", b"rubbish")
+        await bench.bus._jetstream.publish("contimg.task.main.toy.abc", json.dumps(raw).encode())
+        await bench.bus._jetstream.publish("contimg.task.main.toy.def", b"rubbish")
         await bench.bus.ask(toy_task(text="c"))
         await bench.heard("committed")
     info = await bench.bus._jetstream.stream_info("CONTIMG_TASKS")
@@ -297,7 +297,7 @@ async def test_a_frozen_worker_discards_and_neither_acks_nor_hands_back(bench, t
         now[0] = 91.0
         await eventually(lambda: outcomes(bench, task) == [("failed", "Retryable", False)])
         assert not psutil.pid_exists(pid)
-        info = await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "default-toy")
+        info = await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "main-toy")
         assert info.num_ack_pending == 1
 
 

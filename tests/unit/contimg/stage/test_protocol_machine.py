@@ -49,7 +49,7 @@ class Died(BaseException):
 
 
 class Message:
-    subject, readable = "contimg.task.default.toy.x", True
+    subject, readable = "contimg.task.main.toy.x", True
 
     def __init__(self, task):
         self._task, self.ended = task, ""

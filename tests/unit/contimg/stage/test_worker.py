@@ -54,7 +54,7 @@ async def test_sigterm_lets_it_finish(bench, tmp_path):
     await eventually(Path(f"{gate}.here").exists)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.to_thread(gate.write_bytes, b"go")
-    await asyncio.wait_for(running, 20)
+    assert (await asyncio.wait({running}, timeout=20))[0]
     assert read_run(bench.layout, "image", task.task) is not None
     assert bench.registered
 
@@ -68,10 +68,10 @@ async def test_the_end_of_the_grace_period_and_a_second_signal_hand_back(bench, 
         await bench.bus.ask(task)
         await eventually(lambda note=note: note.exists() and note.read_text())
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0)
         if grace > 1:
-            await asyncio.to_thread(os.kill, os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(running, 20)
+            await eventually(lambda worker=worker: worker.is_stopping)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (await asyncio.wait({running}, timeout=20))[0]
         assert [(r.error, r.counted) for r in read_records(bench.layout, task.task)] == [("Retryable", False)]
         await (await bench.bus.fetch("toy")).term()
 
@@ -83,7 +83,7 @@ async def test_it_registers_over_the_bus(bench):
         asked.append(payload)
         return {}
 
-    await bench.bus.serve("contimg.rpc.default.register", handler)
+    await bench.bus.serve("contimg.rpc.main.register", handler)
     task = toy_task()
     async with bench.working(register=register_over(bench.bus)):
         await bench.bus.ask(task)
@@ -126,7 +126,7 @@ async def test_one_job_at_a_time_and_the_waiting_message_stays_in_hand(bench, tm
         await eventually(Path(f"{gate}.here").exists)
         await bench.bus.ask(toy_task(text="second"))
         async with asyncio.timeout(10):
-            while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "default-toy")).num_ack_pending < 2:  # noqa: ASYNC110
+            while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "main-toy")).num_ack_pending < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert len(bench.of("started")) == 1
         await asyncio.to_thread(gate.write_bytes, b"go")
