@@ -11,7 +11,7 @@ from contimg_image import tclean, wsclean
 from contimg_image.clean import Clark, Minor, Multiscale
 from contimg_image.deconvolve import Cleaned, Limits, deconvolve
 from contimg_image.gridder import Gridder
-from contimg_image.job import Job
+from contimg_image.job import Job, margin_px
 
 __all__ = ["make"]
 
@@ -25,7 +25,8 @@ def make(job: Job) -> Cleaned:
 def _ducc(job: Job) -> Cleaned:
     params = job.params
     terms = job.primary.terms if params.follow_beam else ()
-    gridder = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, params.size, job.cell_rad, params.epsilon, terms)
+    size = params.size + 2 * margin_px(params)
+    gridder = Gridder(job.vis.uvw_m, job.vis.freq_hz, job.weight, size, job.cell_rad, params.epsilon, terms)
     names = ("auto_mask_sigma", "threshold_sigma", "threshold_jy", "max_iterations", "max_majors", "major_gain")
     limits = Limits(**{name: getattr(params, name) for name in names})
 

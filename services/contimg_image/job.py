@@ -14,11 +14,16 @@ from contimg_image.params import ImageParams
 from contimg_image.primary import PrimaryBeam
 from contimg_image.visibilities import Scene, Visibilities
 
-__all__ = ["Job"]
+__all__ = ["Job", "margin_px"]
 
 _ARCSEC = np.pi / 180 / 3600
 _AUTOMATIC_SCALES = (0.0, 2.0, 4.0, 8.0)
 """In beams."""
+
+
+def margin_px(params: ImageParams) -> int:
+    """Return the width of the frame around the image that is cleaned and cut off [pixels]."""
+    return round(params.margin * params.size) if params.backend == "ducc" else 0
 
 
 def _silent(done: int, total: int, what: str) -> None:
@@ -36,6 +41,7 @@ class Job:
     fitted: Beam
     """Fit to the main lobe of the PSF."""
     primary: PrimaryBeam
+    """Over the image and its frame."""
     params: ImageParams
     scratch: Path
     """Existing directory for files that nobody needs afterwards."""
@@ -45,6 +51,12 @@ class Job:
     def cell_rad(self) -> float:
         """Side of a pixel [rad]."""
         return self.params.cell_arcsec * _ARCSEC
+
+    @property
+    def cut(self) -> tuple[slice, slice]:
+        """The image within its frame."""
+        first = margin_px(self.params)
+        return (slice(first, first + self.params.size),) * 2
 
     @property
     def scales_px(self) -> tuple[float, ...]:

@@ -20,6 +20,8 @@ class ImageParams(StageParams):
     """Side of a pixel at the phase centre."""
     size: int = Field(4800, ge=32, le=32768)
     """Pixels along each side."""
+    margin: float = Field(0.1, ge=0, le=1)
+    """Width of a frame around the image, as part of its size, that is cleaned too and cut off (``ducc`` only)."""
     weighting: Literal["briggs", "uniform", "natural"] = "briggs"
     """Weighting of the uv plane; ``robust`` belongs to ``briggs``."""
     robust: float = Field(0.0, ge=-2, le=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from contimg_image.common import common_beam
 from contimg_image.deconvolve import Cleaned, inner_mask, mad_rms
 from contimg_image.gridder import Gridder
 from contimg_image.header import celestial, image_header, tag
-from contimg_image.job import Job
+from contimg_image.job import Job, margin_px
 from contimg_image.outputs import UNITS, write_casa_image, write_fits
 from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam
@@ -69,11 +70,12 @@ def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
     cell = np.radians(params.cell_arcsec / 3600)
     weight = imaging_weights(vis, params.size, float(cell), params.weighting, params.robust)
     context.log.info("visibilities read", rows=len(vis.data), channels=len(vis.freq_hz))
-    fitted = fit_beam(
-        Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf(), float(cell)
-    )
+    psf = Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf()
+    fitted = fit_beam(psf, float(cell))
     sky = celestial(image_header(scene, vis, params, fitted))
-    primary = primary_beam(scene, vis, weight, sky, params.size, params.beam_model)
+    sky.wcs.crpix += margin_px(params)
+    whole = params.size + 2 * margin_px(params)
+    primary = primary_beam(scene, vis, weight, sky, whole, params.beam_model)
     return Job(scene, vis, weight, fitted, primary, params, scratch, context.report)
 
 
@@ -87,14 +89,16 @@ def _restoring_beam(job: Job) -> Beam:
 def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> StageResult:
     params = job.params
     beam = _restoring_beam(job)
-    restored = restore(cleaned.model, cleaned.residual, beam, job.cell_rad)
+    cut = job.cut
+    restored = restore(cleaned.model, cleaned.residual, beam, job.cell_rad)[cut]
+    cleaned = replace(cleaned, model=cleaned.model[cut], residual=cleaned.residual[cut], psf=cleaned.psf[cut])
     measured = _measure(job, cleaned, restored)
     figures = _figures(params, measured, beam, cleaned)
     extra = {"GROUPID": context.group, "QAVERD": worst(figure.verdict for figure in figures).value}
     if "task" in context.options:
         extra["RECIPE"] = str(context.options["task"])
     header = image_header(job.scene, job.vis, params, beam, extra)
-    pb = job.primary.mean
+    pb = job.primary.mean[cut]
     images = {"": restored, "residual": cleaned.residual, "model": cleaned.model, "psf": cleaned.psf, "pb": pb}
     images["pbcor"] = np.where(pb >= params.pb_floor, restored / np.maximum(pb, 1e-6), np.float32(np.nan))
     stem = f"{context.unit}_{tag(params)}"

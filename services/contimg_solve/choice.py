@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from contimg.errors import BadInput
-from contimg.radio.calibrators import find
+from contimg.radio.calibrators import find, transits_inside
 from contimg.radio.coordinates import transit
 from contimg.radio.telescopes import telescope_named
 from contimg.stage.base import Run
-from contimg_solve.data import Recording
+from contimg_solve.catalogs import apparent_dec_rad
+from contimg_solve.data import Recording, open_recording
 
 __all__ = ["Choice", "Origin", "choose", "origin_of", "transit_mjd"]
 
@@ -67,7 +68,7 @@ def choose(options: Mapping[str, Any], runs: Sequence[Run], has_origin: bool) ->
     found = [
         (float(c["apparent_flux_jy"]), str(c["name"]), run.manifest.unit)
         for run in runs
-        for c in run.manifest.info.get("calibrators", [])
+        for c in _transits(run)
         if name in {None, c["name"]}
     ]
     if not found:
@@ -75,6 +76,19 @@ def choose(options: Mapping[str, Any], runs: Sequence[Run], has_origin: bool) ->
         raise BadInput(f"calibrator {wanted!r} transits in none of {units}; name another or give a calibration table")
     _, best, unit = max(found)
     return Choice(mode, best, unit)
+
+
+def _transits(run: Run) -> Sequence[Mapping[str, Any]]:
+    """Return the transits inside a recording as stage convert noted them; of a bare measurement set, computed."""
+    noted: Sequence[Mapping[str, Any]] | None = run.manifest.info.get("calibrators")
+    if noted is not None:
+        return noted
+    recording = open_recording(run.product("raw_ms"), run.manifest.unit)
+    start = recording.mid_s / 86400 + _MJD_JD - recording.length_s / 2 / 86400
+    dec_deg = float(np.degrees(apparent_dec_rad(recording, run.manifest.info)))
+    site = telescope_named(recording.telescope)
+    found = transits_inside(start, start + recording.length_s / 86400, dec_deg, site)
+    return [item.model_dump(mode="json") for item in found]
 
 
 def origin_of(run: Run) -> Origin:

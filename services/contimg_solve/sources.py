@@ -11,7 +11,7 @@ from contimg.radio.fluxscale import is_primary, perley_butler_2017
 from contimg_solve.data import Recording
 from contimg_solve.tables import Field
 
-__all__ = ["flux_jy", "identify"]
+__all__ = ["flux_jy", "identify", "is_listed"]
 
 _SAME_RAD = np.radians(30 / 3600)
 
@@ -27,6 +27,12 @@ def identify(recording: Recording) -> Field:
     best = int(np.argmin(apart))
     name = known[best].name if apart[best] < _SAME_RAD else _by_name(recording.source)
     return Field(name, recording.ra_rad, recording.dec_rad)
+
+
+def is_listed(recording: Recording) -> bool:
+    """Tell whether a recording points at a listed calibrator."""
+    name = identify(recording).name
+    return any(calibrator.name == name for calibrator in calibrators())
 
 
 def _by_name(source: str) -> str:

@@ -23,6 +23,7 @@ from contimg_solve.params import SolveParams
 from contimg_solve.report import figures, table_entry
 from contimg_solve.scans import scans_of, solve_scans
 from contimg_solve.solution import Solution
+from contimg_solve.sources import is_listed
 from contimg_solve.tables import Field, read_gains, write_table
 from contimg_solve.transit import Member, bandpass, member_gains, short_phases
 
@@ -61,10 +62,12 @@ def _in_time(run: Run) -> str:
 
 
 def _is_calibrator(run: Run, context: Context) -> bool:
-    """Tell by the group's records; when the stage is run by hand there are none, and stage convert's note counts."""
+    """Tell by the group's records; by hand there are none: by the note of stage convert, else by the place."""
     if context.calibrators:
         return run.manifest.unit in {c.id for c in context.calibrators if c.role is not Role.TARGET}
-    return bool(run.manifest.info.get("role", Role.TARGET) != Role.TARGET)
+    if "role" in run.manifest.info:
+        return bool(run.manifest.info["role"] != Role.TARGET)
+    return is_listed(open_recording(run.product("raw_ms")))
 
 
 def _by_scans(context: Context) -> StageResult:

@@ -175,7 +175,7 @@ async def test_rpc_in_pages_with_errors_by_class(bus):
 
 
 async def test_nobody_serving_and_a_late_answer_are_unavailable(bus):
-    with pytest.raises(Unavailable, match=r"nobody serves contimg\.rpc\.default\.facts"):
+    with pytest.raises(Unavailable, match=r"nobody serves contimg\.rpc\.main\.facts"):
         await bus.request("contimg.rpc.main.facts", {})
 
     async def late(payload):

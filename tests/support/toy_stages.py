@@ -25,7 +25,7 @@ __all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
 DATE = "2026-01-25"
 How = Literal[
     "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "pause", "quality",
-    "retryable", "rival", "segfault", "spin", "stubborn", "write",
+    "retryable", "rival", "segfault", "slow", "spin", "stubborn", "write",
 ]  # fmt: skip
 
 
@@ -122,6 +122,15 @@ class Toy(Stage[ToyParams]):
         deadline = time.monotonic() + 60.0
         while time.monotonic() < deadline:
             pass
+
+    def _slow(self, context: StageContext[ToyParams]) -> None:
+        """Work for a while, so that a kill finds something to hit."""
+        for step in range(20):
+            deadline = time.monotonic() + 0.01
+            while time.monotonic() < deadline:
+                pass
+            (context.workdir / f"part{step}").write_text("x")
+            context.report(step, 20, "parts")
 
     def _fork(self, context: StageContext[ToyParams]) -> None:
         """Start a program that outlives a careless end of its parent."""

@@ -189,7 +189,7 @@ class GroupStatus(ResourceModel):
 
     observed_generation: int
     phase: str
-    """One word for the list: ``Waiting``, ``Running``, ``Published``, ``Unpublished``, ``Stalled``, ``Failed``, ``Suspended``."""
+    """One word: ``Waiting``, ``Running``, ``Published``, ``Unpublished``, ``Stalled``, ``Failed`` or ``Suspended``."""
     stage: str = ""
     """The stage at work."""
     progress: str = "0/0"

@@ -82,6 +82,17 @@ def test_given_beam_is_used_and_low_dynamic_range_degrades(small_ms, tmp_path):
     assert made.info["ended"] == "iterations"
 
 
+def test_sources_just_outside_are_cleaned_in_the_frame(small_ms, tmp_path):
+    """The source in the north-east lies 99 pixels from the centre: outside a half-width of 90, inside 108."""
+    rms = {}
+    for margin in (0.0, 0.2):
+        made = imaged(small_ms, tmp_path / str(margin), size=180, margin=margin)
+        rms[margin] = next(each.value for each in made.figures if each.name == "image.rms_mad")
+        image = fits.getdata(tmp_path / str(margin) / f"{UNIT}_c6as_n180_r0.0_I.fits")
+        assert image.shape == (1, 1, 180, 180)
+    assert rms[0.2] < 0.2 * rms[0.0]
+
+
 def test_errors_leave_no_scratch(small_ms, tmp_path):
     with pytest.raises(BadConfig, match="leaves the 3 channels"):
         imaged(small_ms, tmp_path / "w", channels="0~9")

@@ -6,16 +6,19 @@ from gain_bench import ANTENNAS, FREQS, PRIMARY, TARGET, write_scan
 
 from contimg.errors import BadConfig
 from contimg_solve.data import open_recording
-from contimg_solve.sources import flux_jy, identify
+from contimg_solve.sources import flux_jy, identify, is_listed
 
 
 def recording(tmp_path, name, centre):
+    tmp_path.mkdir(exist_ok=True)
     ones = np.ones((len(FREQS), 2, ANTENNAS))
     return open_recording(write_scan(tmp_path / "t.ms", name, centre, [(*centre, 1.0)], ones, integrations=1))
 
 
 def test_place_counts_more_than_name(tmp_path):
-    assert identify(recording(tmp_path, "whatever", PRIMARY)).name == "1331+305"
+    found = recording(tmp_path, "whatever", PRIMARY)
+    assert identify(found).name == "1331+305"
+    assert is_listed(found)
 
 
 def test_name_counts_where_the_place_is_not_listed(tmp_path):
@@ -25,6 +28,7 @@ def test_name_counts_where_the_place_is_not_listed(tmp_path):
 def test_unlisted_source_keeps_its_name(tmp_path):
     found = identify(recording(tmp_path, "my field", TARGET))
     assert found.name == "my field"
+    assert not is_listed(recording(tmp_path / "again", "my field", TARGET))
     assert np.degrees(found.ra_rad) == pytest.approx(TARGET[0])
 
 

@@ -68,6 +68,12 @@ def test_targets_among_the_inputs_are_not_solved_on(made):
     assert gains.fields == ("1331+305", "1445+099", "1445+099")
 
 
+def test_by_hand_calibrators_are_known_by_place(runs, made, tmp_path):
+    bare = [type(run)(run.path, run.manifest.model_copy(update={"info": {}})) for run in runs.values()]
+    result, _ = solved(tmp_path / "w", bare, **SCANS)
+    assert figure(result, "solve.flux.1445+099").value == figure(made[0], "solve.flux.1445+099").value
+
+
 def test_group_without_calibrators_is_refused(runs, tmp_path):
     with pytest.raises(BadInput, match="no calibrator scans"):
         solved(tmp_path / "w", [runs["t"]], {}, **SCANS)
