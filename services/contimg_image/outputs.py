@@ -49,7 +49,15 @@ def write_fits(path: Path, image: NDArray[np.float32], header: fits.Header, kind
 
 
 def write_casa_image(fits_path: Path, path: Path) -> None:
-    """Turn a FITS image into a CASA PagedImage; casacore copies pixels, coordinates, unit and beam."""
-    source = casa_image(str(fits_path))
-    source.saveas(str(path), overwrite=False)
-    del source  # closes it: casacore's images have no other way
+    """Turn a FITS image into a CASA PagedImage; casacore copies pixels, coordinates, unit and beam.
+
+    Raises
+    ------
+    ResourceExhausted
+        If it cannot be written.
+    """
+    try:
+        casa_image(str(fits_path)).saveas(str(path), overwrite=False)
+    except RuntimeError as error:
+        size = fits_path.stat().st_size
+        raise ResourceExhausted(f"{path} ({size} bytes) cannot be written: {error}; make room there") from error

@@ -74,7 +74,7 @@ def run(job: Job) -> Cleaned:
     try:
         summary = tasks.tclean(**arguments(job, ms, prefix))
     except RuntimeError as error:
-        raise Terminal(f"tclean failed on {job.scene.path}: {error}; see {job.scratch / 'casa.log'}") from error
+        raise Terminal(f"tclean failed on {job.scene.path}: {error}; try backend 'ducc'") from error
     iterations = int(summary.get("iterdone", 0))
     return Cleaned(
         model=_read(prefix, "model"),

@@ -65,6 +65,11 @@ class TaskMessage:
         return self._message.metadata.num_delivered or 1
 
     @property
+    def waiting(self) -> int:
+        """How many more tasks waited behind it when it was delivered."""
+        return self._message.metadata.num_pending or 0
+
+    @property
     def readable(self) -> bool:
         """Whether its schema is this one or the one before; a newer worker may read others."""
         with contextlib.suppress(ValueError, AttributeError):

@@ -114,7 +114,7 @@ class ProtocolLimits:
 
     child_attempts: int = 20
     """A warm child is replaced after so many attempts."""
-    child_growth_bytes: int = GIB
+    child_growth_bytes: int = 512 * MIB
     """A warm child is replaced when it keeps so much more memory than after its warm-up."""
 
     def scaled(self, factor: float) -> Self:

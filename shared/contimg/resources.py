@@ -14,13 +14,40 @@ from pydantic import BaseModel, ValidationError
 
 from contimg.errors import BadConfig
 from contimg.models.group import ObservationGroup
-from contimg.models.params import effective, nearest, spec_of
+from contimg.models.params import effective, nearest, spec_of, specs
 from contimg.models.pipeline import Pipeline
 from contimg.pipelines import pipeline, pipelines
 
 M = TypeVar("M", bound=BaseModel)
 
 __all__ = ["check_stages", "dump", "load_group", "load_model"]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses, with its line, what YAML itself lets pass: a field twice, a value inside itself, an impossible date."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self.deep_construct = True  # makes PyYAML refuse a value that contains itself
+        return super().construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"field {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+    def construct_date(self, node: yaml.ScalarNode) -> Any:
+        """Return a date or a time."""
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError as error:
+            problem = f"{node.value!r} is no date: {error}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_date)
 
 
 def _read(path: Path) -> str:
@@ -37,11 +64,14 @@ def _read(path: Path) -> str:
 def _compose(path: Path, text: str) -> tuple[yaml.Node, Any]:
     """Return nodes (for line numbers) and values of the first ObservationGroup, else of the first document."""
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
-        values = [value for value in yaml.safe_load_all(text) if value is not None]
+        nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+        values = [value for value in yaml.load_all(text, Loader=_Loader) if value is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadConfig(f"{path}:{line}: this is not valid YAML: {error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadConfig(f"{path}:{line}: this is not valid YAML: {error.reason}; remove the character") from error
     if not values:
         raise BadConfig(f"{path} is empty; it should hold one ObservationGroup")
     kinds = [value.get("kind") if isinstance(value, dict) else None for value in values]
@@ -88,7 +118,8 @@ def _sentence(path: Path, node: yaml.Node, error: ValidationError, model: type[B
     if first["type"] == "missing":
         return f"{path}:{line}: field {name!r} is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{path}:{line}: field {name!r} = {first['input']!r}: {message}"
+    given = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+    return f"{path}:{line}: field {name!r}{given}: {message}"
 
 
 def load_model(path: Path, model: type[M]) -> M:
@@ -122,9 +153,11 @@ def check_stages(path: Path, group: ObservationGroup, chosen: Pipeline) -> None:
     for stage, params in group.spec.stages.items():
         item = chosen.stage(stage)
         line = line_of(node, ["spec", "stages", stage])
-        if item is None or stage == "ingest":
-            names = [s.stage for s in chosen.stages]
-            raise BadConfig(f"{path}:{line}: pipeline {chosen.name!r} has no stage {stage!r}{nearest(stage, names)}")
+        if item is None or stage not in specs():
+            names = [s.stage for s in chosen.stages if s.stage in specs()]
+            raise BadConfig(
+                f"{path}:{line}: pipeline {chosen.name!r} has no stage {stage!r} with parameters{nearest(stage, names)}"
+            )
         for key in params:
             try:
                 effective(spec_of(stage), item.params | {key: params[key]})

@@ -28,7 +28,7 @@ ATTEMPT_SECONDS = Histogram(
     buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
 )
 PEAK_BYTES = Gauge("contimg_attempt_peak_bytes", "Peak memory of the last attempt's process group.", ["stage"])
-QUEUE = Gauge("contimg_queue_tasks", "Tasks that wait or run, by consumer.", ["stage"])
+QUEUE = Gauge("contimg_queue_tasks", "Tasks that wait, with the one fetched last.", ["stage"])
 
 
 def configure_logging(*, json_lines: bool | None = None, level: str = "", stream: TextIO | None = None) -> None:

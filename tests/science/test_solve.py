@@ -237,5 +237,5 @@ def test_both_backends_find_the_same_gains_of_a_drift_scan(tmp_path):
     assert amplitude < 0.01
     assert phase < 0.01
     assert gains[0] == 1
-    assert gains[2] < 2e-3
-    assert gains[3] < 2e-3
+    assert gains[2] < 5e-3  # the gains themselves have thermal errors of 3e-3
+    assert gains[3] < 5e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from soak import Soak
 
 pytestmark = pytest.mark.slow

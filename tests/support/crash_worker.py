@@ -24,8 +24,8 @@ from contimg.stage.worker import Worker
 __all__ = ["LIMITS", "SCENARIOS", "layout_of", "scenario_task"]
 
 LIMITS = replace(QUICK, ack_wait_s=0.6)
-SCENARIOS = ("cancel", "copy", "final", "foreign", "lost", "retry", "rival", "write")
-_HOW = {"cancel": "pause", "final": "quality", "retry": "once", "rival": "rival"}
+SCENARIOS = ("cancel", "copy", "final", "foreign", "gate", "lost", "retry", "rival", "write")
+_HOW = {"cancel": "pause", "gate": "gate", "final": "quality", "retry": "once", "rival": "rival"}
 
 
 def layout_of(root: Path, scenario: str) -> Layout:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import subprocess
 import sys
@@ -97,12 +96,14 @@ class Soak:
             if kind not in self._processes or self._processes[kind].poll() is not None:
                 command = [sys.executable, __file__, kind, str(self.root), server.url, server.user, server.password]
                 with (self.root / f"{kind}.log").open("ab") as log:
-                    self._processes[kind] = subprocess.Popen(command, stdout=log, stderr=log)
+                    self._processes[kind] = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220
         with contextlib.suppress(ContimgError):
             await bus.ensure_streams([SPEC.name])
             while len(undone := self.undone()) < OPEN and sum(self.killed.values()) < self.kills:
                 how = ("slow", "slow", "once", "write")[len(self.tasks) % 4]
-                self.tasks.append(toy_task(how, unit=f"u{len(self.tasks)}", path=str(self.root / f"f{len(self.tasks)}")))
+                self.tasks.append(
+                    toy_task(how, unit=f"u{len(self.tasks)}", path=str(self.root / f"f{len(self.tasks)}"))
+                )
             for task in undone:
                 await bus.ask(task.model_copy(update={"round": self._round(task)}))
 
@@ -133,7 +134,7 @@ class Soak:
             while True:
                 await self._tend(bus, server)
                 with contextlib.suppress(ContimgError, Exception):
-                    info = await bus._jetstream.consumer_info("CONTIMG_TASKS", f"{bus.shard}-toy")  # noqa: SLF001
+                    info = await bus._jetstream.consumer_info("CONTIMG_TASKS", f"{bus.shard}-toy")
                     if not self.undone() and info.num_pending == info.num_ack_pending == 0:
                         break
                 await asyncio.sleep(0.1)
@@ -150,7 +151,9 @@ class Soak:
         assert {path.name for path in self.layout.runs("image").iterdir()} == {task.task for task in self.tasks}
         assert self.facts == {task.task for task in self.tasks}
         home = self.layout.home("image") / self.tasks[0].date
-        assert {path.name for path in home.iterdir()} == {f"{t.unit}.{kind}" for t in self.tasks for kind in ("tree", "txt")}
+        assert {path.name for path in home.iterdir()} == {
+            f"{t.unit}.{kind}" for t in self.tasks for kind in ("tree", "txt")
+        }
         for task in self.tasks:
             run = read_run(self.layout, "image", task.task)
             assert {path.name for path in run.path.iterdir()} >= {"manifest.json", "toy.tree", "toy.txt"}

@@ -16,7 +16,7 @@ from contimg.layout import Layout
 from contimg.models.identity import task_id
 from contimg.models.manifest import Manifest, Product
 from contimg.models.params import Scope, StageParams, StageSpec
-from contimg.models.quality import judge
+from contimg.models.quality import Figure, judge
 from contimg.models.task import Limits, Task
 from contimg.stage.base import ProductDraft, Stage, StageContext, StageResult
 
@@ -25,7 +25,8 @@ __all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
 DATE = "2026-01-25"
 How = Literal[
     "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "pause", "quality",
-    "retryable", "rival", "segfault", "slow", "spin", "stubborn", "write",
+    "retryable", "rival", "segfault", "slow", "spin", "stubborn", "untold",
+    "write", "figure",
 ]  # fmt: skip
 
 
@@ -66,9 +67,16 @@ class Toy(Stage[ToyParams]):
                 ProductDraft("image", f"{context.unit}.txt", "toy.txt", (f"{name}.txt",), "fits"),
                 ProductDraft("catalog", f"{context.unit}.cat", "toy.txt", (f"{name}.cat",)),
             ),
-            figures=(judge("toy.length", len(context.params.text), failed_below=1),),
-            info={"unit": context.unit, "nan": float("nan")},
+            figures=(self._figure(context),),
+            info={"unit": context.unit, "nan": float("nan")} | self._extra(context),
         )
+
+    def _figure(self, context: StageContext[ToyParams]) -> Figure:
+        good = judge("toy.length", len(context.params.text), failed_below=1)
+        return good.model_copy(update={"value": "long"}) if context.params.how == "figure" else good
+
+    def _extra(self, context: StageContext[ToyParams]) -> dict[str, object]:
+        return {"path": context.workdir} if context.params.how == "untold" else {}
 
     def _retryable(self, context: StageContext[ToyParams]) -> None:
         (context.workdir / "clue.json").write_text("{}")

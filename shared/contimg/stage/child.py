@@ -158,7 +158,7 @@ def _serve(
 
 
 def _success(result: StageResult, sources: Sources) -> dict[str, Any]:
-    return {
+    answer = {
         "result": {
             "products": [asdict(product) for product in result.products],
             "figures": [figure.model_dump(mode="json") for figure in result.figures],
@@ -169,6 +169,8 @@ def _success(result: StageResult, sources: Sources) -> dict[str, Any]:
         "raw": list(sources.raw),
         "software": software_versions(),
     }
+    json.dumps(answer)  # what cannot be told must fail here, where the reason is kept
+    return answer
 
 
 def _failure(error: Exception, workdir: Path) -> dict[str, Any]:

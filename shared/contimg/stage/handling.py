@@ -164,7 +164,9 @@ class Handling:
         if forbids_another(count, task.limits.tries, self._limits):
             await self._give_up(task, count.last)
         elif (short := self._short_of_space(task)) > 0:
-            _log.warning("WaitingForSpace", task=task.task, stage=task.stage, missing_bytes=short)
+            what = f"WaitingForSpace: {short} bytes are missing in {self._layout.active(self._tools.spec.workspace)}"
+            _log.warning(what, task=task.task, stage=task.stage)
+            await self._tell("progress", task, {"attempt": 0, "done": 0, "total": 0, "what": what})
             await _quietly(self._message.nak(self._limits.space_s))
         else:
             attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, count.round)
@@ -205,7 +207,7 @@ class Handling:
         except Frozen:
             await self._hand_back(task, attempt, "this worker was frozen while others went on")
             raise
-        except (ContimgError, ChildDied, Unforeseen, OSError) as error:
+        except (ContimgError, ChildDied, Unforeseen, OSError, ValueError) as error:
             await self._tools.drop_child()
             await self._fail(task, attempt, self._judge(task, error), usage)
         else:

@@ -89,13 +89,17 @@ class WarmChild:
         ours, theirs = os.pipe()
         module = f"{spec.params.__module__}:{spec.params.__qualname__}"
         arguments = [spec.name, spec.runner, module, str(theirs), str(os.getpid())]
-        process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own argument list; starting it must stay on this thread
-            [sys.executable, "-m", "contimg.stage.child", *arguments],
-            stdin=subprocess.PIPE,
-            env=child_environment(layout),
-            pass_fds=[theirs],
-            process_group=0,
-        )
+        layout.logs.mkdir(parents=True, exist_ok=True)
+        with (layout.logs / f"{spec.name}.log").open("ab") as noise:  # of imports; attempts have their own log
+            process = subprocess.Popen(  # noqa: S603, ASYNC220 - own argument list; must stay on this thread
+                [sys.executable, "-m", "contimg.stage.child", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=noise,
+                stderr=noise,
+                env=child_environment(layout),
+                pass_fds=[theirs],
+                process_group=0,
+            )
         os.close(theirs)
         reader = asyncio.StreamReader(limit=_LONGEST_LINE)
         protocol = asyncio.StreamReaderProtocol(reader)

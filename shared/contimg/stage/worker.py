@@ -19,7 +19,7 @@ from contimg.limits import ProtocolLimits
 from contimg.models.params import StageSpec, spec_of
 from contimg.stage.handling import Effect, Handling, Register, Tools
 from contimg.stage.warm import WarmChild, completed
-from contimg.telemetry import configure_logging, serve_metrics
+from contimg.telemetry import QUEUE, configure_logging, serve_metrics
 
 __all__ = ["Effect", "Register", "Worker", "main", "register_over"]
 
@@ -122,6 +122,7 @@ class Worker:
                 message = await self._fetch()
                 if message is not None:
                     await Handling(tools, message).run()
+                    await keeper.trim()
         finally:
             await completed(keeper.drop())
 
@@ -160,6 +161,7 @@ class Worker:
                 wait = min(2 * wait, 30 * self._limits.rebind_s)
                 continue
             wait = self._limits.rebind_s
+            QUEUE.labels(self._spec.name).set(0 if message is None else message.waiting + 1)
             if message is not None:
                 return message
         return None
@@ -173,11 +175,15 @@ class _ChildKeeper:
         self._child: WarmChild | None = None
 
     async def fit(self) -> WarmChild:
-        if self._child is not None and self._child.is_worn(self._limits):
-            await self.drop()
+        await self.trim()
         if self._child is None:
             self._child = await WarmChild.start(self._spec, self._layout)
         return self._child
+
+    async def trim(self) -> None:
+        """End a worn child at once: while it waits it would keep its memory."""
+        if self._child is not None and self._child.is_worn(self._limits):
+            await self.drop()
 
     async def drop(self) -> None:
         child, self._child = self._child, None

@@ -82,6 +82,9 @@ def test_fits_siblings_have_their_units(tmp_path, header, pixels):
 def test_a_place_that_cannot_be_written_is_named(tmp_path, header, pixels):
     with pytest.raises(ResourceExhausted, match="cannot be written"):
         write_fits(tmp_path / "missing" / "a.fits", pixels, header, "")
+    write_fits(tmp_path / "a.fits", pixels, header, "")
+    with pytest.raises(ResourceExhausted, match="cannot be written"):
+        write_casa_image(tmp_path / "a.fits", tmp_path / "missing" / "a.image")
 
 
 def test_casa_image_has_the_same_pixels_and_sky(tmp_path, header, pixels):

@@ -92,6 +92,8 @@ async def test_a_message_of_an_older_round_counts_in_the_highest(bench):
         ("segfault", ["Retryable", "Terminal"], "SIGSEGV"),
         ("abort", ["Retryable", "Terminal"], "SIGABRT"),
         ("exit", ["Retryable", "Terminal"], "exit code 7"),
+        ("untold", ["Retryable", "Terminal"], "is not JSON serializable"),
+        ("figure", ["Retryable", "Terminal"], "validation error"),
     ],
 )
 async def test_what_ends_a_stage_decides_about_the_next_try(bench, how, errors, words):
@@ -148,22 +150,22 @@ async def test_too_much_memory_ends_the_child_with_bytes(bench, monkeypatch):
 
 async def test_a_stalled_child_is_killed_even_if_it_ignores_sigterm(bench, tmp_path):
     task = toy_task("stubborn", tries=1, path=str(tmp_path / "pid"))
-    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=0.3))
+    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=1.0))
     (record,) = read_records(bench.layout, task.task)
     assert (record.error, "no progress" in record.message) == ("Retryable", True)
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 async def test_growing_cpu_time_is_progress_and_the_time_limit_ends_it(bench):
-    task = toy_task("spin", tries=1, time_s=1.5)
-    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=0.5))
+    task = toy_task("spin", tries=1, time_s=2.5)
+    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=1.0))
     (record,) = read_records(bench.layout, task.task)
-    assert "longer than its limit of 1.5 s" in record.message
+    assert "longer than its limit of 2.5 s" in record.message
 
 
 async def test_programs_of_a_stage_end_with_it(bench, tmp_path):
     task = toy_task("fork", tries=1, path=str(tmp_path / "pid"))
-    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=0.5))
+    await done(bench, task, "failed", limits=replace(QUICK, stall_after_s=1.0))
     pid = int((tmp_path / "pid").read_text())
     await eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
@@ -240,7 +242,10 @@ async def test_no_start_without_space(bench):
     async with bench.working(limits=replace(QUICK, space_floor_bytes=floor)):
         await bench.bus.ask(task)
         await redelivered(bench)
+        (waiting, *_) = await bench.heard("progress")
     assert outcomes(bench, task) == []
+    assert "WaitingForSpace: " in waiting.data["what"]
+    assert "bytes are missing in" in waiting.data["what"]
 
 
 async def test_a_silent_keeper_is_told_until_it_understands(bench):
