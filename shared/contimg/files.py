@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 from contimg.errors import BadConfig, ResourceExhausted
 
 __all__ = ["fsync_path", "make_directory", "sha256_file", "write_atomic"]
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def fsync_path(path: Path) -> None:
@@ -27,10 +31,12 @@ def write_atomic(path: Path, text: str) -> None:
     ------
     ResourceExhausted
         If the disk is full.
+    BadConfig
+        If something else is in the way.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w") as stream:
             stream.write(text)
             stream.flush()
@@ -38,8 +44,13 @@ def write_atomic(path: Path, text: str) -> None:
         temporary.replace(path)
         fsync_path(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceExhausted(f"{path} cannot be written: {error.strerror}; free space and start again") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if error.errno in FULL:
+            raise ResourceExhausted(
+                f"{path} cannot be written: {error.strerror}; free space and start again"
+            ) from error
+        raise BadConfig(f"{path} cannot be written: {error.strerror}; mend that and start again") from error
 
 
 def make_directory(path: Path, purpose: str) -> Path:

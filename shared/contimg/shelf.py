@@ -6,6 +6,7 @@ status; the status is also written beside the user's YAML file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -34,14 +35,21 @@ class Shelf:
 
     def put(self, group: ObservationGroup, source: Path) -> ObservationGroup:
         """Keep a resource; its generation rises when the spec changed."""
-        generation = 1
-        if group.name in self.names():
-            known, _ = self.get(group.name)
-            generation = known.metadata.generation + (known.spec != group.spec)
+        generation = self._generation(group)
         kept = group.model_copy(update={"metadata": group.metadata.model_copy(update={"generation": generation})})
         record = {"source": str(source.resolve()), "resource": kept.model_dump(mode="json", by_alias=True)}
         write_atomic(self.directory / f"{group.name}.json", json.dumps(record, indent=1))
         return kept
+
+    def _generation(self, group: ObservationGroup) -> int:
+        if group.name not in self.names():
+            return 1
+        try:
+            known, _ = self.get(group.name)
+        except BadConfig:  # damaged: what it said is not known, so this counts as a change
+            status = self.status(group.name)
+            return status.observed_generation + 1 if status else 1
+        return known.metadata.generation + (known.spec != group.spec)
 
     def get(self, name: str) -> tuple[ObservationGroup, Path]:
         """Return a kept resource and the file it came from.
@@ -58,7 +66,7 @@ class Shelf:
         try:
             record = json.loads(path.read_text())
             return ObservationGroup.model_validate(record["resource"]), Path(record["source"])
-        except (ValueError, KeyError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
             raise BadConfig(
                 f"{path} is damaged ({type(error).__name__}); start 'contimg run' with its YAML again"
             ) from error
@@ -80,13 +88,5 @@ class Shelf:
         text = status.model_dump_json(by_alias=True, exclude_none=True)
         write_atomic(self.directory / f"{group.name}.status.json", text)
         beside = source.with_name(f"{source.stem}.status.yaml")
-        if beside.parent.is_dir() and _writable(beside):
+        with contextlib.suppress(OSError):
             beside.write_text(yaml.safe_dump({"status": json.loads(text)}, sort_keys=False))
-
-
-def _writable(path: Path) -> bool:
-    try:
-        path.touch()
-    except OSError:
-        return False
-    return True

@@ -201,7 +201,7 @@ def drifting(tmp_path_factory):
 
 def test_drift_scan_has_true_fluxes_after_its_beam(drifting, tmp_path):
     ms, sources = drifting
-    made, paths = imaged(ms, tmp_path / "w", cell_arcsec=5.0, size=1600, channel_average=1)
+    made, paths = imaged(ms, tmp_path / "w", cell_arcsec=6.0, size=1200, margin=0.0, channel_average=1)
     assert figure(made, "beam_major") == figure(made, "beam_minor") == round(figure(made, "beam_major"))
     assert figure(made, "rms_mad") == pytest.approx(figure(made, "thermal_rms"), rel=0.03)
     with fits.open(paths["pb"]) as opened:
@@ -216,7 +216,7 @@ def test_drift_scan_has_true_fluxes_after_its_beam(drifting, tmp_path):
 
 def test_model_that_follows_the_beam_leaves_less(drifting, tmp_path):
     """A constant model of these sources (they change by a tenth) leaves sidelobes above the noise."""
-    choice = {"cell_arcsec": 8.0, "size": 1000, "channel_average": 1, "max_majors": 6}
+    choice = {"cell_arcsec": 6.0, "size": 1200, "margin": 0.0, "channel_average": 1, "max_majors": 5}
     left = [imaged(drifting[0], tmp_path / str(k), follow_beam=k, **choice)[0] for k in (False, True)]
     constant, following = (figure(each, "rms_mad") / figure(each, "thermal_rms") for each in left)
     assert following < 1.03

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from toy_stages import SPEC, toy_task
 
 from contimg.bus import Bus
 from contimg.errors import ContimgError, Unavailable
+from contimg.keeper.cleanup import clean_attempts
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import KeeperClient, serve_keeper
 from contimg.layout import Layout
@@ -163,6 +165,8 @@ class Soak:
             assert [record.state for record in records if record.number == run.manifest.attempt] == ["committed"]
             assert "running" not in {record.state for record in records}
         assert all(is_abandoned(path, 0) for path in self.layout.active("").glob("*/*"))
+        clean_attempts(self.layout, replace(LIMITS, abandoned_s=0.0), datetime.now(UTC))
+        assert not list(self.layout.active("").glob("*/*")), "the clean-up takes what lost workers left"
 
 
 if __name__ == "__main__":

@@ -80,12 +80,10 @@ class Keeper:
         self.layout = layout
         self.limits = limits or ProtocolLimits()
         make_directory(layout.state, "the state directory, CONTIMG_STATE_DIR")
-        self._lock_file = _take_lock(layout)
-        try:
+        with contextlib.ExitStack() as undo:
+            self._lock_file = undo.enter_context(_take_lock(layout))
             self.index = Index.open(layout)
-        except BaseException:
-            self._lock_file.close()
-            raise
+            undo.pop_all()
         self.queries = Queries(self.index)
         self._reference = Reference(layout)
         self._memory = Memory()

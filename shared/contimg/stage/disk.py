@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contimg import crash
 
-__all__ = ["checksum", "make_read_only", "remove_tree", "sync_directory", "sync_tree", "tree_bytes", "write_durable"]
+__all__ = ["checksum", "make_read_only", "remove_tree", "sync_directory", "sync_tree", "write_durable"]
 
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -99,10 +99,3 @@ def remove_tree(root: Path) -> None:
         here = Path(directory)
         here.chmod(here.stat().st_mode | stat.S_IRWXU)
     shutil.rmtree(root, ignore_errors=True)
-
-
-def tree_bytes(root: Path) -> int:
-    """Return the bytes of a file or of all files below a directory; 0 if it is missing."""
-    if root.is_dir():
-        return sum(item.lstat().st_size for item in root.rglob("*") if item.is_file())
-    return root.stat().st_size if root.exists() else 0

@@ -268,7 +268,7 @@ class Handling:
         data = {"attempt": number, "home": task.home, "verdict": run.manifest.verdict}
         await self._tell("committed", task, data)
         crash.point("worker.told")
-        await _quietly(self._message.ack())
+        await _quietly(self._message.ack(self._limits.rpc_s))
         crash.point("worker.acked")
 
     async def _registered(self, payload: dict[str, Any]) -> None:

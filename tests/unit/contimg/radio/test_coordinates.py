@@ -1,4 +1,3 @@
-import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -60,9 +59,7 @@ def test_hour_angle_and_declination_are_those_of_the_astropy_frame():
 def test_many_directions_at_one_time_keep_their_places():
     """A known trap elsewhere: one time and many directions gave the first direction for all."""
     ra = np.radians(np.linspace(0, 350, 2000))
-    began = time.perf_counter()
     ha, _ = co.hour_angle_dec(ra, np.zeros_like(ra), jd_of("2026-01-25T22:26:00"), DSA)
-    assert time.perf_counter() - began < 0.5
     assert len(np.unique(ha.round(6))) == 2000
 
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from contimg.stage.disk import checksum, make_read_only, remove_tree, sync_tree, tree_bytes, write_durable
+from contimg.stage.disk import checksum, make_read_only, remove_tree, sync_tree, write_durable
 
 
 @pytest.fixture
@@ -60,9 +60,3 @@ def test_writing_replaces_and_leaves_no_temporary(tmp_path):
     write_durable(tmp_path / "x", "old")
     write_durable(tmp_path / "x", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "new")]
-
-
-def test_bytes(tree):
-    assert tree_bytes(tree / "a") == 3
-    assert tree_bytes(tree / "none") == 0
-    assert tree_bytes(tree) >= 8

@@ -60,7 +60,7 @@ class Message:
     async def in_progress(self):
         pass
 
-    async def ack(self):
+    async def ack(self, _timeout_s=0.0):
         self.ended = "ack"
 
     async def nak(self, _delay_s=0.0):
