@@ -285,7 +285,7 @@ async def _workers(machine: _Machine, bus: Bus, archive: Future[Archive]) -> Asy
     """Run one worker loop per stage; at the end they hand back what they were doing."""
     options = machine.options
     jobs = asyncio.Semaphore(options.jobs)
-    effects = {"publish": publish_effect(archive.result, machine.keeper.register_group)}
+    effects = {"publish": publish_effect(archive.result)}
     chosen = [specs()[item.stage] for item in machine.pipeline.stages if item.stage in specs()]
     register = register_over(bus)
     workers = [Worker(options.layout, bus, s, options.limits, register, effects=effects, jobs=jobs) for s in chosen]

@@ -265,7 +265,7 @@ def settle(layout: Layout, task: str, run: Path) -> list[AttemptRecord]:
 
 
 def _committed_number(run: Path) -> int:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with contextlib.suppress(FileNotFoundError, ValueError):
         return Manifest.model_validate_json((run / MANIFEST).read_text()).attempt
     return 0
 

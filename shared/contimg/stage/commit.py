@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from contimg import crash
-from contimg.errors import Terminal
+from contimg.errors import Damaged, Terminal
 from contimg.layout import DATA_TYPES, Layout
 from contimg.models.identity import digest
 from contimg.models.manifest import AttemptState, InputRef, Manifest, Product, Usage
@@ -41,12 +41,26 @@ class Made:
 
 
 def read_run(layout: Layout, home: str, task: str) -> Run | None:
-    """Return the committed run of a task, or None."""
+    """Return the committed run of a task, or None.
+
+    Raises
+    ------
+    Damaged
+        If its manifest cannot be read or is of another task.
+    """
     path = layout.run(home, task)
+    cure = f"move {path} away, the task is then done again"
     try:
-        return Run(path, Manifest.model_validate_json((path / MANIFEST).read_text()))
-    except (FileNotFoundError, NotADirectoryError):
+        manifest = Manifest.model_validate_json((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        if path.is_dir():
+            raise Damaged(f"run {path} has no {MANIFEST}; {cure}") from None
         return None
+    except ValueError as error:
+        raise Damaged(f"{path / MANIFEST} cannot be read ({error}); {cure}") from error
+    if manifest.task != task:
+        raise Damaged(f"{path / MANIFEST} is of task {manifest.task}; {cure}")
+    return Run(path, manifest)
 
 
 def run_checksum(manifest: Manifest) -> str:

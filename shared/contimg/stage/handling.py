@@ -13,7 +13,7 @@ import errno
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -47,8 +47,11 @@ Register = Callable[[dict[str, Any]], Awaitable[Any]]
 Returns when the keeper has indexed it; raises Unavailable when it does not answer, and is then called again.
 """
 
-Effect = Callable[[Run, Task], Any]
-"""Parent-side effect of a stage, run in a thread after the commit; idempotent; raises errors of ours."""
+Effect = Callable[[Run, Task], Sequence[dict[str, Any]] | None]
+"""Parent-side effect of a stage, run in a thread after the commit; idempotent; raises errors of ours.
+
+It may return what is to be registered after the run, e.g. ``{"kind": "group", "record": ...}``.
+"""
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -99,7 +102,7 @@ class Handling:
             return
         try:
             async with self._alive(), self._tools.jobs:
-                await self._start(task)
+                await self._see_through(task)
         except asyncio.CancelledError:
             await _quietly(self._message.nak())
             raise
@@ -143,6 +146,14 @@ class Handling:
             await _quietly(self._message.in_progress())
             if self._lock is not None:
                 self._lock.touch()
+
+    async def _see_through(self, task: Task) -> None:
+        try:
+            await self._start(task)
+        except ContimgError as error:  # an effect that failed, a damaged run, a run that the keeper refuses
+            round_ = tally(read_records(self._layout, task.task), task.round).round
+            attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, round_)
+            await self._fail(task, attempt, Failure.of(error), Usage())
 
     # -- P3 -----------------------------------------------------------------------------------------------------
 
@@ -252,18 +263,14 @@ class Handling:
 
     async def _finish(self, task: Task, run: Run) -> None:
         crash.point("worker.committed")
-        if self._tools.effect is not None:
-            try:
-                await _thread(self._tools.effect, run, task)
-            except ContimgError as error:
-                attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, task.round)
-                await self._fail(task, attempt, Failure.of(error), Usage())
-                return
+        noted = None if self._tools.effect is None else await _thread(self._tools.effect, run, task)
         crash.point("worker.effected")
         await _thread(name_products, self._layout, run)
         crash.point("worker.named")
         number = run.manifest.attempt
         await self._registered({"kind": "run", "task": task.task, "home": task.home, "number": number})
+        for payload in noted or ():
+            await self._registered(payload)
         crash.point("worker.registered")
         data = {"attempt": number, "home": task.home, "verdict": run.manifest.verdict}
         await self._tell("committed", task, data)
@@ -283,7 +290,11 @@ class Handling:
                 return
 
     async def _register_attempt(self, task: Task, record: AttemptRecord) -> None:
-        await self._registered({"kind": "attempt", "task": task.task, "home": task.home, "number": record.number})
+        payload = {"kind": "attempt", "task": task.task, "home": task.home, "number": record.number}
+        try:
+            await self._registered(payload)
+        except ContimgError as error:  # the record is on disk; the keeper's scan finds it
+            _log.warning("the keeper refuses an attempt", error=str(error), **payload)
 
     async def _tell(self, kind: str, task: Task, data: dict[str, Any]) -> None:
         common = {"task": task.task, "group": task.group, "unit": task.unit, "trace": task.trace}

@@ -10,6 +10,7 @@ from contimg.effects import publish_effect
 from contimg.errors import ResourceExhausted
 from contimg.keeper import Keeper
 from contimg.layout import Layout
+from contimg.models.fact import GroupRecord
 from contimg.models.quality import Verdict
 from contimg.models.task import Task
 from contimg.plan import Plan
@@ -36,11 +37,11 @@ def publishing(site, **changes):
 
 def test_files_are_in_the_archive_before_the_group_is_said_to_be_published(site):
     run, task = publishing(site)
-    seen = []
     archive = Archive(site.layout)
-    publish_effect(lambda: archive, lambda r: seen.append((r, list(site.layout.archive.rglob("mosaic_g.fits")))))(run, task)
-    (record, files), = seen
-    assert [path.read_text() for path in files]
+    (noted,) = publish_effect(lambda: archive)(run, task)
+    assert list(site.layout.archive.rglob("mosaic_g.fits"))
+    assert noted["kind"] == "group"
+    record = GroupRecord.model_validate(noted["record"])
     assert record.published
     assert record.group == "g"
     assert record.task == run.manifest.task
@@ -53,7 +54,8 @@ def test_files_are_in_the_archive_before_the_group_is_said_to_be_published(site)
 def test_the_keeper_calls_the_group_current(site):
     run, task = publishing(site)
     with Keeper(site.layout) as keeper:
-        publish_effect(lambda: Archive(site.layout), keeper.register_group)(run, task)
+        (noted,) = publish_effect(lambda: Archive(site.layout))(run, task)
+        keeper.register_group(GroupRecord.model_validate(noted["record"]))
         record = keeper.facts().groups["g"]
         assert record.published
         assert record.current
@@ -62,10 +64,11 @@ def test_the_keeper_calls_the_group_current(site):
 def test_twice_is_as_once(site):
     run, task = publishing(site)
     with Keeper(site.layout) as keeper:
-        effect = publish_effect(lambda: Archive(site.layout), keeper.register_group)
+        effect = publish_effect(lambda: Archive(site.layout))
         effect(run, task)
         before = {path: path.lstat().st_ino for path in site.layout.archive.rglob("*")}
-        effect(run, task)
+        (noted,) = effect(run, task)
+        keeper.register_group(GroupRecord.model_validate(noted["record"]))
         assert {path: path.lstat().st_ino for path in site.layout.archive.rglob("*")} == before
         assert keeper.facts().groups["g"].current
 
@@ -76,11 +79,11 @@ def test_a_product_that_may_not_be_published_touches_no_archive(site):
     def never():
         raise AssertionError("the archive was asked for")
 
-    records = []
-    publish_effect(never, records.append)(run, task)
-    assert not records[0].published
-    assert records[0].reason == "mosaic.rms is too high"
-    assert records[0].verdict is Verdict.FAILED
+    (noted,) = publish_effect(never)(run, task)
+    record = GroupRecord.model_validate(noted["record"])
+    assert not record.published
+    assert record.reason == "mosaic.rms is too high"
+    assert record.verdict is Verdict.FAILED
     assert not site.layout.archive.exists()
 
 
@@ -91,7 +94,5 @@ def test_a_failing_archive_registers_nothing(site):
         def publish(self, *_words):
             raise ResourceExhausted("the archive is full")
 
-    records = []
     with pytest.raises(ResourceExhausted):
-        publish_effect(lambda: Full(site.layout), records.append)(run, task)
-    assert records == []
+        publish_effect(lambda: Full(site.layout))(run, task)

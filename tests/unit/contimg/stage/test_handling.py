@@ -12,7 +12,7 @@ import pytest
 from nats_fixture import QUICK, eventually
 from toy_stages import toy_task
 
-from contimg.errors import Unavailable
+from contimg.errors import Damaged, Unavailable
 from contimg.limits import MIB
 from contimg.models.task import Task
 from contimg.stage.attempt import TaskLock, find_directories, open_attempt, read_records
@@ -272,6 +272,36 @@ async def test_an_effect_that_fails_is_a_failed_try_and_the_run_stays(bench):
     await done(bench, task, "committed", effects={"toy": effect})
     assert calls == [False, False]
     assert sorted(outcomes(bench, task)) == [("committed", "", True), ("failed", "Unavailable", True)]
+
+
+async def test_a_damaged_run_is_named_with_the_cure_and_not_done_again(bench):
+    task = toy_task()
+    run = bench.layout.run("image", task.task)
+    run.mkdir(parents=True)
+    (run / "manifest.json").write_text("{}")
+    await done(bench, task, "failed")
+    (record,) = read_records(bench.layout, task.task)
+    assert record.error == "Damaged"
+    assert f"move {run} away" in record.message
+
+
+async def test_a_run_that_the_keeper_refuses_is_a_failure_that_says_why(bench):
+    async def register(payload):
+        if payload["kind"] == "run":
+            raise Damaged("toy.txt has another checksum")
+
+    task = toy_task()
+    await done(bench, task, "failed", register=register)
+    assert [error for _, error, _ in outcomes(bench, task)] == ["", "Damaged"]
+    assert not bench.of("committed")
+
+
+async def test_a_keeper_that_refuses_an_attempt_is_no_obstacle(bench, tmp_path):
+    async def register(payload):
+        if payload["kind"] == "attempt":
+            raise Damaged("the record cannot be read")
+
+    await done(bench, toy_task("once", path=str(tmp_path / "flag")), "committed", register=register)
 
 
 async def test_a_child_serves_many_attempts_and_is_replaced(bench, monkeypatch):
