@@ -33,11 +33,13 @@ EXIT = {"Published": 0, "Suspended": 0, "Unpublished": 3, "Failed": 1}
 def layout_of(stage_base: Path | None, data_base: Path | None, incoming: Path | None) -> Layout:
     """Return the directories: the environment's, but for what was given on the command line.
 
-    A base given by hand also moves what lies below it, so the variables of single directories are then ignored.
+    A base given by hand also moves what lies below it, so the variables of single directories are then ignored, but
+    for that of the catalogs: reference data do not belong to a base.
     """
     layout = Layout.from_environment()
     if stage_base is not None or data_base is not None:
-        layout = Layout((stage_base or layout.stage_base).absolute(), (data_base or layout.data_base).absolute())
+        kept = {name: path for name, path in layout.overrides.items() if name == "CONTIMG_CATALOG_DIR"}
+        layout = Layout((stage_base or layout.stage_base).absolute(), (data_base or layout.data_base).absolute(), kept)
     if incoming is not None:
         layout = replace(layout, overrides={**layout.overrides, "CONTIMG_INCOMING_DIR": str(incoming.absolute())})
     return layout
