@@ -210,6 +210,19 @@ class Bus:
         )
         await _configured(self._jetstream.add_consumer(TASKS, wanted), f"consumer {wanted.durable_name}")
 
+    async def forget_tasks(self) -> None:
+        """Empty the work queue, for a host that is alone: what is still wanted is asked for again at once.
+
+        Raises
+        ------
+        Unavailable
+            If the server does not answer.
+        """
+        try:
+            await self._jetstream.purge_stream(TASKS)
+        except _TRANSPORT as error:
+            raise Unavailable(f"JetStream did not empty {TASKS} ({error})") from error
+
     # -- P2: asking ---------------------------------------------------------------------------------------------
 
     async def ask(self, task: Task) -> Asked:

@@ -249,6 +249,7 @@ async def _with_servers(machine: _Machine) -> Decision:
         await stack.enter_async_context(bus)
         host = Host(bus, machine.facts_async, specs(), options.limits)
         await host.prepare({pipeline.name: pipeline for pipeline in [machine.pipeline]})
+        await bus.forget_tasks()  # what a killed run had in hand would else come back only after ack_wait
         await bus.subscribe_events(machine.on_event)
         await serve_keeper(bus, machine.keeper, SHARD)
         archive = stack.enter_context(_archive(options))

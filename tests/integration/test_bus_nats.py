@@ -192,3 +192,13 @@ async def test_a_wrong_password_and_a_missing_server_are_named(server):
     server.stop()
     with pytest.raises(Unavailable, match="start it or mend its URL"):
         await Bus.connect(server.url, server.user, server.password, timeout_s=0.5)
+
+
+async def test_a_host_that_is_alone_forgets_the_queue(bus):
+    task = toy_task()
+    assert await bus.ask(task) is Asked.ACCEPTED
+    held = await bus.fetch("toy")
+    assert held is not None
+    assert await bus.ask(task) is Asked.ALREADY, "un-acked, as after a kill"
+    await bus.forget_tasks()
+    assert await bus.ask(task) is Asked.ACCEPTED

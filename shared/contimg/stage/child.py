@@ -95,17 +95,27 @@ def _private_stdin() -> TextIO:
 
 
 def _prepare(name: str, runner: str, params: str, replies: _Replies) -> tuple[Stage[Any], type[StageParams]]:
-    try:
+    failures: list[dict[str, Any]] = []
+    with _told(failures, Path()):
         stage_class: type[Stage[Any]] = load(runner)
         params_class: type[StageParams] = load(params)
         _configure_casa(name)
         stage_class.warm_up()
-    except Exception as error:  # noqa: BLE001 - whatever an import raises must reach the record of the attempt
-        traceback.print_exc()
-        replies.send(_failure(error, Path()) | {"log": traceback.format_exc()})
+    if failures:
+        replies.send(failures[0])
         sys.exit(1)
     replies.send({"ready": True})
     return stage_class(), params_class
+
+
+@contextlib.contextmanager
+def _told(failures: list[dict[str, Any]], workdir: Path) -> Iterator[None]:
+    """Turn whatever is raised inside into an answer to the parent, with the traceback."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever a stage raises: its class decides in the parent what happens next
+        traceback.print_exc()
+        failures.append(_failure(error, workdir) | {"log": traceback.format_exc()})
 
 
 def _configure_casa(name: str) -> None:
@@ -144,17 +154,16 @@ def _serve(
     stage: Stage[Any], params: type[StageParams], task: Task, workdir: Path, replies: _Replies
 ) -> dict[str, Any]:
     log = structlog.get_logger("contimg").bind(group=task.group, stage=task.stage, attempt=workdir.name)
-    try:
+    answers: list[dict[str, Any]] = []
+    with _told(answers, workdir):
         context, sources = build_context(
             Layout.from_environment(), task, params, workdir, replies.report, log.bind(trace=task.trace)
         )
         crash.point("child.started")
         result = stage.run(context)
         crash.point("child.done")
-        return _success(result, sources)
-    except Exception as error:  # noqa: BLE001 - the class of whatever a stage raises decides what happens next
-        traceback.print_exc()
-        return _failure(error, workdir)
+        answers.append(_success(result, sources))
+    return answers[0]
 
 
 def _success(result: StageResult, sources: Sources) -> dict[str, Any]:
