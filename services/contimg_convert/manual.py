@@ -10,6 +10,7 @@ Antenna by name, times UTC, channels counted from 0 at the lowest frequency, bot
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from contimg.radio.coordinates import jd
 from contimg_convert.visibilities import Visibilities
 
 __all__ = ["ManualFlag", "apply_manual", "read_manual"]
+
+_CHANNELS = re.compile(r"([0-9]+)(?:\s*-\s*([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,19 @@ def _times(text: str, where: str) -> tuple[float, float]:
         start, end = (jd(datetime.fromisoformat(part)) for part in text.split("/"))
     except ValueError as error:
         raise BadConfig(f"{where}: time range {text!r} is not START/END in ISO 8601 ({error})") from error
+    if end < start:
+        raise BadConfig(f"{where}: time range {text!r} ends before it starts and would flag nothing; swap the times")
     return start, end
 
 
 def _channels(text: str, where: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
-    if not (low.isdigit() and (high or low).isdigit()):
+    found = _CHANNELS.fullmatch(text)
+    if not found:
         raise BadConfig(f"{where}: channels {text!r} are not N or FIRST-LAST")
-    return int(low), int(high or low)
+    low, high = int(found[1]), int(found[2] or found[1])
+    if high < low:
+        raise BadConfig(f"{where}: channels {text!r} end before they start and would flag nothing; swap the numbers")
+    return low, high
 
 
 def apply_manual(data: Visibilities, flags: tuple[ManualFlag, ...]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from contimg.errors import BadConfig, Damaged
+from contimg.errors import Damaged
 from contimg.files import write_atomic
 from contimg.models.base import Model, UtcTime
 from contimg.models.observation import CalibratorTransit, ObservationRecord, ObservationState, RawFile
@@ -142,19 +142,11 @@ def _transits(
     return inside, calibrators.next_transits(head.end_jd, head.app_dec_deg, telescope)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a record so that it appears whole or not at all."""
-    try:
-        write_atomic(path, text)
-    except OSError as error:
-        raise BadConfig(f"{path} cannot be written ({error.strerror}); check CONTIMG_STATE_DIR") from error
-
-
 def store(directory: Path, record: ObservationRecord) -> Path:
     """Write ``<date>/<id>.json``; a record that exists is never changed."""
     path = directory / record.id[:10] / f"{record.id}.json"
     if not path.exists():
-        _write(path, record.model_dump_json(indent=1) + "\n")
+        write_atomic(path, record.model_dump_json(indent=1) + "\n")
     return path
 
 
@@ -172,7 +164,7 @@ def store_quarantine(directory: Path, found: Found, error: Refused, now: datetim
     if path.exists():
         state = hashlib.sha256(f"{found.path} {found.size} {found.mtime_ns}".encode()).hexdigest()[:8]
         path = path.with_name(f"{found.path.name}.{state}.json")
-    _write(path, record.model_dump_json(indent=1) + "\n")
+    write_atomic(path, record.model_dump_json(indent=1) + "\n")
     return record
 
 

@@ -27,7 +27,7 @@ main{max-width:1100px;margin:0 auto;padding:1.5rem}
 h1{margin:.2rem 0;font-size:1.7rem}h2{margin:2rem 0 .6rem;font-size:1.2rem;border-bottom:1px solid #ccc}
 table{border-collapse:collapse;background:#fff;width:100%;font-size:.86rem}
 th,td{text-align:left;padding:.25rem .55rem;border-bottom:1px solid #e4e4e0}th{background:#ecece8}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th.n,td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .pass{color:#17692b}.degraded{color:#9a5b00}.failed{color:#a61b1b}
 .badge{display:inline-block;padding:.1rem .6rem;border-radius:1rem;color:#fff;font-weight:600}
 .badge.pass{background:#17692b}.badge.degraded{background:#b36b00}.badge.failed{background:#a61b1b}
@@ -51,13 +51,18 @@ def _number(value: float | None, unit: str = "") -> str:
     return f"{text} {unit}".strip()
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def _badge(verdict: Verdict) -> str:
     return f'<span class="badge {verdict.value}">{verdict.value}</span>'
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table; cells are HTML already, those that start with ``#`` are numbers."""
-    top = "".join(f"<th>{escape(word)}</th>" for word in head)
+    """Return a table; cells are HTML already, those that start with ``#`` are numbers, and so may be a whole column."""
+    numbers = [bool(rows) and all(row[column].startswith("#") for row in rows) for column in range(len(head))]
+    top = "".join(_head(word, is_number) for word, is_number in zip(head, numbers, strict=True))
     body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -68,6 +73,10 @@ def _code(text: str) -> str:
 
 def _details(summary: str, body: str, mark: str = "") -> str:
     return f"<details{mark}><summary>{escape(summary)}</summary>{body}</details>"
+
+
+def _head(word: str, is_number: bool) -> str:
+    return f'<th class="n">{escape(word)}</th>' if is_number else f"<th>{escape(word)}</th>"
 
 
 def _cell(cell: str) -> str:
@@ -106,7 +115,8 @@ def _headline(manifests: list[Manifest]) -> str:
     words = {"mosaic.peak": "brightest source", "mosaic.rms": "rms", "mosaic.area": "area"}
     words |= {"crossmatch.sources": "sources", "crossmatch.flux_ratio": "flux / catalog"}
     said = [f"{word} {_number(values[k].value, values[k].unit)}" for k, word in words.items() if k in values]
-    return f"<p>{escape('; '.join(said))}.</p>" if said else ""
+    line = "; ".join(said).replace(" deg2", " square degrees")
+    return f"<p>{escape(line[:1].upper() + line[1:])}.</p>" if said else ""
 
 
 def _stages(manifests: list[Manifest]) -> str:
@@ -128,7 +138,7 @@ def _stages(manifests: list[Manifest]) -> str:
 
 
 def _figure_row(manifest: Manifest, figure: Figure) -> list[str]:
-    verdict = f'<span class="{figure.verdict.value}">{figure.verdict.value if figure.limit else "–"}</span>'
+    verdict = f'<span class="{figure.verdict.value}">{figure.verdict.value}</span>' if figure.limit else "–"
     value = escape(_number(figure.value, figure.unit))
     return [escape(figure.name), escape(manifest.unit), f"#{value}", escape(figure.limit or "not judged"), verdict]
 
@@ -142,7 +152,7 @@ def _figures(manifests: list[Manifest]) -> str:
             bad = any(figure.verdict is not Verdict.PASS for m in own for figure in m.figures)
             mark = " open" if bad or len(rows) <= 20 else ""
             table = _table(["figure", "unit of work", "value", "limits", "verdict"], rows)
-            parts.append(_details(f"{stage}: {len(rows)} figures", table, mark))
+            parts.append(_details(f"{stage}: {_count(len(rows), 'figure')}", table, mark))
     return "".join(parts)
 
 
@@ -165,7 +175,7 @@ def _sources(runs: list[Run], limit: int) -> str:
     ]
     kind = "apparent, not beam-corrected" if table.meta.get("PBCOR") is False else "beam-corrected"
     note = str(run.manifest.info.get("note") or "")
-    note = escape(note[:1].upper() + note[1:])
+    note = escape(note[:1].upper() + note[1:] + ("" if not note or note.endswith(".") else "."))
     head = ["source", "flux mJy", "peak mJy/beam", "size ″", "match", "flux ratio"]
     title = f"<h2>Sources</h2><p>{len(table)} sources, {kind}; the brightest {len(rows)}. {note}</p>"
     return title + _table(head, rows)
@@ -182,9 +192,9 @@ def _provenance(manifests: list[Manifest]) -> str:
     files = "".join(f"<li>{_code(path)}</li>" for path in raw)
     tasks = _table(["stage", "unit of work", "task", "started UTC", "host"], rows)
     return (
-        _details(f"{len(rows)} tasks", tasks)
-        + _details(f"{len(raw)} raw files", f"<ul>{files}</ul>")
-        + _details(f"{len(software)} software versions", _table(["software", "version"], software))
+        _details(_count(len(rows), "task"), tasks)
+        + _details(_count(len(raw), "raw file"), f"<ul>{files}</ul>")
+        + _details(_count(len(software), "software version"), _table(["software", "version"], software))
     )
 
 
@@ -211,10 +221,10 @@ def render(plan: Plan, runs: list[Run], params: PublishParams) -> str:
     manifests = [run.manifest for run in runs]
     group = escape(plan.group)
     decision = "to be published" if plan.publish else f"not published: {escape(plan.reason)}"
-    members = [m.unit for m in manifests if m.stage == "image"]
+    images = _count(sum(m.stage == "image" for m in manifests), "image")
     parts = [
         f"<h1>{group} {_badge(plan.verdict)}</h1>",
-        f"<p>Data of {escape(plan.date)}; {len(members)} images; policy {escape(plan.policy)}: {decision}.</p>",
+        f"<p>Data of {escape(plan.date)}; {images}; policy {escape(plan.policy)}: {decision}.</p>",
         _headline(manifests),
         _pictures(runs, params.report_pictures),
         "<h2>Stages</h2>" + _stages(manifests),

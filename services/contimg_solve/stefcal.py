@@ -52,9 +52,9 @@ def _add(low, high, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index
     """Add channels ``low`` to ``high`` of all rows."""
     for r in range(vis.shape[0]):
         i, j, s = ant1[r], ant2[r], slot[r]
-        b = index[i, j]
-        if b < 0 or s < 0:
+        if i < 0 or j < 0 or s < 0 or index[i, j] < 0:  # -1 is an antenna without a name, not the last one
             continue
+        b = index[i, j]
         for c in range(low, high):
             q = bins[c]
             if q < 0:

@@ -113,10 +113,15 @@ class _Machine:
         self.status: GroupStatus | None = self.shelf.status(group.name)
         self.started = 0
         self.tended: float | None = None
+        self.told: set[str] = set()
 
     def look(self) -> None:
-        """Scan ``incoming/`` once and tell the keeper."""
-        self.keeper.refresh_ingest(self.scanner.scan(datetime.now(UTC)))
+        """Scan ``incoming/`` once, tell the keeper, log once what could not be looked at."""
+        report = self.scanner.scan(datetime.now(UTC))
+        for sentence in sorted(set(report.problems) - self.told):
+            _log.warning("incoming", sentence=sentence)
+        self.told.update(report.problems)
+        self.keeper.refresh_ingest(report)
 
     def facts(self) -> Facts:
         """Return the keeper's facts for this group."""

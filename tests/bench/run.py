@@ -98,7 +98,7 @@ def reference_steps(directory: Path, seen: Observed, image: dict[str, Any]) -> d
 
     info = seen.manifests["convert"].info
     centre = {f"{axis}_rad": float(np.radians(info[f"{axis}_deg"])) for axis in ("ra", "dec")}
-    raw = sorted(str(path) for path in seen.raw.glob("*.hdf5"))
+    raw = [str(path) for path in sorted(seen.raw.glob("*.hdf5"), key=lambda path: path.stem.rpartition("_sb")[2])]
     steps = reference("pyuvdata", directory / "pyuvdata", raw=raw, **centre)
     ms = directory / "casa.ms"
     shutil.copytree(seen.product("convert"), ms, copy_function=shutil.copyfile)

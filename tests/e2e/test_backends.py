@@ -33,7 +33,7 @@ spec:
     convert: {{min_antennas: 5, reader: {reader}, rfi: {rfi}}}
     group: {{min_size: 1}}
     solve: {{min_uv_wavelengths: 0, backend: {solver}}}
-    image: {{cell_arcsec: 10, size: 1200, backend: {imager}}}
+    image: {{cell_arcsec: 10, size: 1200, threshold_sigma: 3, backend: {imager}}}
 """
 BASE = {"reader": "h5py", "rfi": "array", "solver": "stefcal", "imager": "ducc"}
 VARIANTS = {
@@ -60,12 +60,13 @@ class Bound:
 
 
 BOUNDS = {
-    "pyuvdata": Bound(0.001, 0.1, 0.01),
-    "aoflagger": Bound(0.02, 1.5, 0.1),
-    "casa": Bound(0.02, 1.0, 0.05),
-    "wsclean": Bound(0.02, 1.0, 0.05),
-    "tclean": Bound(0.03, 1.5, 0.1),
+    "pyuvdata": Bound(1e-4, 0.01, 0.001),
+    "aoflagger": Bound(0.005, 0.5, 0.05),
+    "casa": Bound(0.005, 0.3, 0.02),
+    "wsclean": Bound(0.01, 1.5, 0.25),
+    "tclean": Bound(0.02, 2.0, 0.25),
 }
+"""The foreign imagers do not follow the beam through time and band, so what it changes stays as noise."""
 
 
 @dataclass(frozen=True)

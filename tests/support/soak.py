@@ -13,6 +13,7 @@ import contextlib
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,6 +40,9 @@ __all__ = ["Soak"]
 LIMITS = replace(QUICK, ack_wait_s=1.0, fetch_s=0.5, lost_cap=1000)
 OPEN = 6
 """Tasks that are under way at a time."""
+IN_WORK = 0.75
+"""Share of the kills that fall into an attempt; the others come at any moment."""
+BEGIN_S = 10.0
 
 
 def _layout(root: Path) -> Layout:
@@ -82,6 +86,8 @@ class Soak:
                 async with await Bus.connect(server.url, server.user, server.password, limits=LIMITS) as bus:
                     while sum(self.killed.values()) < self.kills:
                         await self._tend(bus, server)
+                        if dice.random() < IN_WORK:
+                            await self._begun(bus, server)
                         await asyncio.sleep(dice.uniform(0.0, 0.4))
                         self._kill(dice, server)
                     await self._finish(bus, server)
@@ -89,6 +95,16 @@ class Soak:
                 for process in self._processes.values():
                     process.kill()
                     process.wait()
+
+    async def _begun(self, bus: Bus, server: NatsServer) -> None:
+        """Wait a while until an attempt begins: else kills on a slow machine would hit idle processes only."""
+        before, deadline = self._attempts(), time.monotonic() + BEGIN_S
+        while self._attempts() == before and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+            await self._tend(bus, server)
+
+    def _attempts(self) -> int:
+        return sum(1 for _ in self.layout.attempts.glob("*/*.json"))
 
     async def _tend(self, bus: Bus, server: NatsServer) -> None:
         """Start what is dead, and ask for what is not done."""

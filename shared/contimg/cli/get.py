@@ -84,6 +84,6 @@ def get(
 ) -> None:
     """List what is known here."""
     if noun not in NOUNS:
-        raise BadConfig(f"there is no list {noun!r}{nearest(noun, NOUNS)}; there are {', '.join(NOUNS)}")
+        raise BadConfig(f"there are {', '.join(NOUNS)}, and no list {noun!r}{nearest(noun, NOUNS)}")
     rows, columns = NOUNS[noun]
     print_rows(rows(layout_of(stage_base, data_base, None)), columns, json_=json_)

@@ -14,6 +14,9 @@ from contimg.telemetry import configure_logging
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
 app = typer.Typer(
     name="contimg",
     help="Raw radio-telescope files into published sky products.",
@@ -59,6 +62,7 @@ def main() -> None:
     except ContimgError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"contimg: {error}", markup=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("contimg: interrupted; start the same command again to go on")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            Console(stderr=True, soft_wrap=True).print("contimg: interrupted; start the same command again to go on")
+        raise

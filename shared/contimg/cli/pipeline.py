@@ -46,13 +46,13 @@ def _bounds(schema: dict[str, Any]) -> str:
 def parameter_rows(spec: StageSpec, given: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     """Return one row per parameter: name, unit, value, bounds, meaning."""
     schema = spec.params.model_json_schema()
-    values = effective(spec, given)
+    values, plain = effective(spec, given), effective(spec, {})
     rows = []
     for name, field in spec.params.model_fields.items():
         item = schema["properties"][name]
         if "$ref" in item:
             item = schema["$defs"][item["$ref"].rsplit("/", 1)[-1]] | item
-        mark = "" if values[name] == field.get_default(call_default_factory=True) else " *"
+        mark = "" if values[name] == plain[name] else " *"
         meaning = " ".join((field.description or "").split())
         rows.append((name, unit_of(name), f"{values[name]}{mark}", _bounds(item), meaning))
     return rows

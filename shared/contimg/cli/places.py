@@ -10,12 +10,16 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contimg.keeper.queries import Queries
 from contimg.keeper.readonly import open_readonly
 from contimg.layout import Layout
 
 __all__ = ["DataBase", "StageBase", "indexes", "print_rows"]
+
+PIPED = 4000
+"""Columns where the output is no terminal: nothing is folded, so that grep finds whole paths."""
 
 StageBase = typer.Option(None, "--stage-base", help="Fast staging disk; default: CONTIMG_STAGE_BASE.")
 DataBase = typer.Option(None, "--data-base", help="Bulk disk; default: CONTIMG_DATA_BASE.")
@@ -37,6 +41,12 @@ def indexes(layout: Layout) -> Iterator[Queries]:
         queries.index.close()
 
 
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json_: bool) -> None:
     """Print rows as a table of some columns, or all of them as JSON."""
     if json_:
@@ -46,6 +56,5 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json_:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    wide = None if Console().is_terminal else 200
-    Console(width=wide).print(table)
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    Console(width=None if Console().is_terminal else PIPED).print(table)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import typer
 
+from contimg.cli.places import DataBase, StageBase
+from contimg.cli.run import layout_of
 from contimg.errors import BadConfig
 from contimg.files import write_atomic
-from contimg.layout import Layout
 from contimg.models.group import ObservationGroup
 from contimg.resources import load_group, load_model
 from contimg.shelf import Shelf
@@ -36,9 +37,14 @@ def raise_replay(text: str, current: int) -> str:
     return SPEC.sub(lambda match: f"{match.group(0)}\n  replay: {wanted}", text, count=1)
 
 
-def replay(group: str = typer.Argument(help="Name of a group that was run here, or its YAML file.")) -> None:
+def replay(
+    group: str = typer.Argument(help="Name of a group that was run here, or its YAML file."),
+    stage_base: Path | None = StageBase,
+    data_base: Path | None = DataBase,
+) -> None:
     """Raise spec.replay in the group's YAML file: failed tasks get new tries with the next run."""
-    path = Path(group) if Path(group).suffix in {".yaml", ".yml"} else Shelf(Layout.from_environment()).source(group)
+    is_file = Path(group).suffix in {".yaml", ".yml"}
+    path = Path(group) if is_file else Shelf(layout_of(stage_base, data_base, None)).source(group)
     resource, _ = load_group(path)
     write_atomic(path, raise_replay(path.read_text(), resource.spec.replay))
     changed = load_model(path, ObservationGroup)

@@ -56,7 +56,7 @@ def _span(figures: list[dict[str, Any]]) -> str:
 def _figure_table(result: dict[str, Any]) -> Table:
     table = Table(title="Figures with limits", title_justify="left", title_style="bold")
     for column in ("figure", "of", "value", "unit", "limits", "verdict"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "figure", overflow="fold")
     for name, figures in _merged(result["figures"]).items():
         verdict = worst(Verdict(figure["verdict"]) for figure in figures)
         first = figures[0]

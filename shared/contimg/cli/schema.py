@@ -45,5 +45,5 @@ def schema(name: str = typer.Argument("", help="A contract or a stage; without o
         typer.echo("\n".join(known))
         return
     if name not in known:
-        raise BadConfig(f"there is no contract {name!r}{nearest(name, known)}; 'contimg schema' lists them")
+        raise BadConfig(f"'contimg schema' lists the contracts, there is none called {name!r}{nearest(name, known)}")
     typer.echo(json.dumps(known[name].model_json_schema(by_alias=True), indent=2))

@@ -53,7 +53,8 @@ def _show_group(layout: Layout, name: str, console: Console) -> None:
         console.print(status_table(status))
         for item in status.conditions:
             since = f"{item.last_transition_time:%Y-%m-%dT%H:%M:%SZ}"
-            console.print(f"{item.type}={item.status} {item.reason} since {since}: {item.message}", markup=False)
+            said = f": {item.message}" if item.message else ""
+            console.print(f"{item.type}={item.status} {item.reason} since {since}{said}", markup=False)
 
 
 def _show_run(layout: Layout, thing: str) -> bool:
@@ -84,7 +85,7 @@ def show(
         _show_group(layout, thing, Console(soft_wrap=True))
     elif not (_show_record(layout, thing) or _show_run(layout, thing)):
         raise BadConfig(
-            f"nothing here is called {thing!r}{nearest(thing, names)}; 'contimg get groups' lists the groups"
+            f"'contimg get groups' lists the groups, and nothing here is called {thing!r}{nearest(thing, names)}"
         )
 
 

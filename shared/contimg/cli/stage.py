@@ -19,7 +19,7 @@ __all__ = ["parse", "stage"]
 def _key(word: str, known: list[str]) -> str:
     key = word.removeprefix("--").replace("-", "_")
     if key not in known:
-        raise BadConfig(f"there is no parameter {word!r}{nearest(key, known)}; 'contimg schema STAGE' lists them")
+        raise BadConfig(f"'contimg schema STAGE' lists the parameters, there is no {word!r}{nearest(key, known)}")
     return key
 
 
@@ -53,7 +53,7 @@ def stage(
     name: str = typer.Argument(help="Stage, e.g. image."),
     out: Path | None = typer.Option(None, help="New directory for the result; default: ./<stage>-<input>."),
 ) -> None:
-    """Run one stage on files: contimg stage NAME INPUT… [--param=value]."""
+    """Run one stage on files: contimg stage NAME INPUT… [--param=value]. 'contimg schema NAME' lists its parameters."""
     spec = spec_of(name)
     files, params = parse(context.args, list(spec.params.model_fields))
     if not files:

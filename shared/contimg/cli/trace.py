@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from rich.tree import Tree
 
 from contimg.cli.places import DataBase, StageBase, indexes
@@ -15,32 +16,36 @@ from contimg.keeper.queries import Lineage, Step
 __all__ = ["trace"]
 
 
+WIDTH = 4000
+"""Columns of the tree: a line too long for the terminal is wrapped by it; cutting it would lose the id it ends with."""
+
+
 def _label(step: Step) -> str:
     left = "" if step.present else ", cleaned up"
     return f"{step.stage} {step.unit}  task {step.task}  {step.verdict}  contimg {step.version}{left}"
 
 
 def _grow(tree: Tree, step: Step, steps: dict[str, Step], seen: set[str]) -> None:
-    branch = tree.add(_label(step) + (" (above)" if step.task in seen else ""))
+    branch = tree.add(Text(_label(step) + (" (above)" if step.task in seen else "")))
     if step.task in seen:
         return
     seen.add(step.task)
     for path in step.raw:
-        branch.add(f"raw {path}")
+        branch.add(Text(f"raw {path}"))
     for ref in step.inputs:
         if ref.task in steps:
             _grow(branch, steps[ref.task], steps, seen)
 
 
 def _tree(lineage: Lineage) -> Tree:
-    tree = Tree(f"{lineage.product}  {lineage.path}")
+    tree = Tree(Text(f"{lineage.product}  {lineage.path}"))
     steps = {step.task: step for step in lineage.steps}
     if lineage.steps:
         _grow(tree, lineage.steps[0], steps, set())
     for path in lineage.raw if not lineage.steps else ():
-        tree.add(f"raw {path}")
+        tree.add(Text(f"raw {path}"))
     for task in lineage.used_by:
-        tree.add(f"read by task {task}")
+        tree.add(Text(f"read by task {task}"))
     return tree
 
 
@@ -56,4 +61,4 @@ def trace(
     if json_:
         typer.echo(lineage.model_dump_json(indent=2))
     else:
-        Console(soft_wrap=True, highlight=False).print(_tree(lineage))
+        Console(width=WIDTH, highlight=False).print(_tree(lineage))

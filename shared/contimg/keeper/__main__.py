@@ -1,3 +1,5 @@
+"""Run the keeper of a shard as a service: ``python -m contimg.keeper``."""
+
 from __future__ import annotations
 
 import asyncio

@@ -87,7 +87,8 @@ class Queries:
 
     def run(self, task: str) -> Manifest | None:
         """Return the manifest of a run, also of one that was cleaned up; an unambiguous begin of the id will do."""
-        found = self.index.rows("products", select(runs.c.manifest).where(runs.c.task.startswith(task)).limit(2))
+        chosen = select(runs.c.manifest).where(runs.c.task.startswith(task, autoescape=True))
+        found = self.index.rows("products", chosen.limit(2))
         return Manifest.model_validate_json(found[0]["manifest"]) if len(found) == 1 else None
 
     def figures(self, task: str) -> Rows:

@@ -33,7 +33,13 @@ class StageParams(Model):
     a pure number or a choice. ``enabled: false`` is understood by the engine for optional stages only.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,  # a recipe has no digest with such a number
+    )
 
 
 class StageSpec(Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -185,7 +186,7 @@ def _version() -> str:
 
 def _is_inside(path: str) -> bool:
     pure = PurePosixPath(path)
-    return bool(path) and not pure.is_absolute() and ".." not in pure.parts
+    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts
 
 
 def _product(workdir: Path, draft: ProductDraft) -> Product:
@@ -197,10 +198,22 @@ def _product(workdir: Path, draft: ProductDraft) -> Product:
     target = workdir / draft.path
     if not target.exists():
         raise Terminal(f"product {draft.id!r} was announced, but {draft.path!r} was not written; mend the stage")
+    stray = next(_leading_out(target, workdir), None)
+    if stray is not None:
+        raise Terminal(f"product {draft.id!r} holds the link {str(stray)!r}, which leads outside; mend the stage")
     size, sha256 = checksum(target)
     return Product(
         type=draft.type, id=draft.id, path=draft.path, names=draft.names, bytes=size, sha256=sha256, role=draft.role
     )
+
+
+def _leading_out(product: Path, workdir: Path) -> Iterator[Path]:
+    """Yield the links of a product that point out of its run: their targets are not committed with it."""
+    home = workdir.resolve()
+    below = (Path(top, name) for top, names, files in os.walk(product) for name in (*names, *files))
+    for path in (product, *below):
+        if path.is_symlink() and not path.resolve().is_relative_to(home):
+            yield path.relative_to(workdir)
 
 
 def drop_scratch(workdir: Path, manifest: Manifest) -> None:

@@ -73,7 +73,7 @@ def decision(phase="Waiting", *conditions, running=0, tasks=(), wanted=()):
         (decision("Failed"), True, True),
         (decision("Unpublished"), True, True),
         (decision("Suspended"), True, True),
-        (decision("Stalled"), True, False),  # files may still mend it
+        (decision("Stalled"), True, True),  # a person must mend it
         (decision("Running", running=1), False, False),
         (decision("Running", condition("Progressing", "Unknown")), False, False),  # the keeper will speak again
         (decision("Running", tasks=("a task",)), False, False),
@@ -204,3 +204,12 @@ def test_to_look_while_a_run_goes_on_tells_what_that_decided_last(options, layou
     with Keeper(layout):
         assert look_at(wish, DSA, options) == Decision((), said)
     assert look_at(wish, DSA, options).status != said
+
+
+def test_what_cannot_be_looked_at_is_told_once(machine, layout, capsys):
+    loop = layout.incoming / "2026-01-25T18:40:00_sb00.hdf5"
+    loop.symlink_to(loop.name)
+    machine.look()
+    machine.look()
+    told = capsys.readouterr()
+    assert (told.out + told.err).count(f"{loop} cannot be looked at (Too many levels of symbolic links)") == 1

@@ -76,7 +76,9 @@ def test_groups_do_not_disturb_each_other(shelf, tmp_path):
 
 
 def test_an_unknown_group_offers_the_nearest(shelf, tmp_path):
-    with pytest.raises(BadConfig, match=r"no group 'ngc5921' was run with state directory .*/state; 0 groups are known"):
+    with pytest.raises(
+        BadConfig, match=r"no group 'ngc5921' was run with state directory .*/state; 0 groups are known"
+    ):
         shelf.get("ngc5921")
     shelf.put(group("ngc5921"), tmp_path / "n.yaml")
     with pytest.raises(BadConfig, match="did you mean 'ngc5921'"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from uvh5 import Recording, write_set
 
+from contimg.errors import BadConfig
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg_ingest import scan as scan_module
 from contimg_ingest.policy import IngestPolicy, Reason
@@ -313,7 +314,7 @@ def test_record_that_cannot_be_written_names_the_directory(site, subbands):
     fill(site, subbands)
     site.observations.write_text("a file, not a directory")
     site.scan()
-    with pytest.raises(scan_module.records.BadConfig, match="observations"):
+    with pytest.raises(BadConfig, match="observations"):
         site.scan(1)
 
 

@@ -31,12 +31,13 @@ def test_tables_escape_their_heads_and_mark_numbers():
     assert "<th>a&lt;b</th>" in page
     assert '<td class="n">1</td>' in page
     assert "<td>x</td>" in page
+    assert '<th class="n">n</th>' in _table(["n"], [["#1"], ["#2"]])
 
 
 def test_headline_names_what_there_is():
     figures = [judge("mosaic.peak", 0.0879, "Jy/beam"), judge("mosaic.rms", 7.7e-4, "Jy/beam")]
     line = _headline([manifest("a" * 32, "mosaic", [], figures=figures)])
-    assert line == "<p>brightest source 87.9 mJy/beam; rms 0.77 mJy/beam.</p>"
+    assert line == "<p>Brightest source 87.9 mJy/beam; rms 0.77 mJy/beam.</p>"
     assert _headline([]) == ""
 
 
@@ -45,7 +46,7 @@ def test_stage_with_trouble_is_open_and_others_are_folded_when_long():
     bad = [judge("mosaic.members", 1.0, degraded_below=2.0)]
     page = _figures([manifest("a" * 32, "image", [], figures=good), manifest("b" * 32, "mosaic", [], figures=bad)])
     assert "<details><summary>image: 30 figures" in page
-    assert "<details open><summary>mosaic: 1 figures" in page
+    assert "<details open><summary>mosaic: 1 figure<" in page
     assert '<span class="degraded">degraded</span>' in page
 
 

@@ -110,3 +110,65 @@ def test_only_what_is_bright_enough_is_modelled():
     )
     assert seen(many, recording, np.radians(50.0), SolveParams(min_model_mjy=1, max_sources=2)).lmn.shape == (2, 3)
     assert seen(many, recording, np.radians(50.0), SolveParams(min_model_mjy=100)) is None
+
+
+def test_first_catalog_by_name_is_read(tmp_path):
+    catalog_of(tmp_path / "b.ecsv")
+    catalog_of(tmp_path / "a.ecsv", flux_jy=[5.0, 6.0, 7.0])
+    both = {"catalog:b": tmp_path / "b.ecsv", "catalog:a": tmp_path / "a.ecsv"}
+    assert read_sources(both, -0.7).flux_jy.tolist() == [5.0, 6.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flux_jy": [-1.0, 0.0, 2.0]},
+        {"frequency_hz": [0.0, -1.0, 1.4e9]},
+        {"ra_deg": [np.nan, np.inf, 3.0]},
+        {"dec_deg": [np.nan, np.inf, 3.0]},
+    ],
+)
+def test_rows_that_are_no_sources_are_left_out(tmp_path, changes):
+    clean = {"flux_jy": [1.0, 1.0, 1.0]} | changes
+    assert len(read_sources(catalog_of(tmp_path / "c.ecsv", **clean), -0.7).flux_jy) == 1
+
+
+@pytest.mark.parametrize("missing", ["name", "ra_deg", "dec_deg", "flux_jy", "frequency_hz"])
+def test_each_missing_column_is_named_with_those_needed(tmp_path, missing):
+    catalog_of(tmp_path / "c.ecsv")
+    table = Table.read(tmp_path / "c.ecsv")
+    table.remove_column(missing)
+    table.write(tmp_path / "less.ecsv")
+    with pytest.raises(BadConfig, match=rf"less\.ecsv has no column '{missing}'; it needs name, ra_deg"):
+        read_sources({"catalog:t": tmp_path / "less.ecsv"}, -0.7)
+
+
+def test_empty_catalog_leaves_the_calibrator_alone():
+    nothing = sources_at([], [], [])
+    assert with_calibrator(nothing, CALIBRATOR, -0.5).flux_jy.tolist() == [CALIBRATOR.flux_jy]
+    assert seen(nothing, recording_at(0.1, 0.3), 0.3, SolveParams(beam="none")) is None
+
+
+def test_no_beam_leaves_fluxes_as_they_are_and_the_brightest_are_kept():
+    ra, dec = np.degrees(0.1), np.degrees(0.3)
+    flux = np.array([0.2, 0.9, 0.5, 0.7])
+    sources = sources_at(ra + np.array([0.1, 0.2, -0.1, -0.2]), np.full(4, dec), flux)
+    sky = seen(sources, recording_at(0.1, 0.3), 0.3, SolveParams(beam="none", max_sources=3))
+    assert sky.flux_jy.shape == (5, 3, 4)
+    assert sky.flux_jy[0, :, 0] == pytest.approx([0.9, 0.7, 0.5])
+    assert (sky.flux_jy == sky.flux_jy[:1]).all()
+
+
+def test_flux_at_the_limit_is_kept_and_below_it_is_not():
+    one = sources_at([np.degrees(0.1)], [np.degrees(0.3)], [0.0050001])
+    where = recording_at(0.1, 0.3)
+    assert seen(one, where, 0.3, SolveParams(beam="none", min_model_mjy=5.0)) is not None
+    assert seen(one, where, 0.3, SolveParams(beam="none", min_model_mjy=5.01)) is None
+    assert seen(one, where, 0.3, SolveParams(beam="none", min_model_mjy=1e6), first=1) is not None
+
+
+@pytest.mark.parametrize(("offset_deg", "kept"), [(5.9, True), (6.1, False)])
+def test_sources_beyond_six_degrees_do_not_count_however_bright(offset_deg, kept):
+    far = sources_at([np.degrees(0.1)], [np.degrees(0.3) + offset_deg], [1e6])
+    sky = seen(far, recording_at(0.1, 0.3), 0.3, SolveParams(beam="none"))
+    assert (sky is not None) == kept

@@ -72,3 +72,40 @@ def test_origin_is_the_run_that_solved_the_table(tmp_path, first, wanted):
 def test_broken_record_is_named(tmp_path, record):
     with pytest.raises(BadInput, match=r"calsel\.json"):
         origin_of(solved_run(tmp_path, record))
+
+
+def test_taken_from_elsewhere_no_calibrator_is_looked_for(runs):
+    made = choose({}, runs[2:], has_origin=True)
+    assert (made.mode, made.calibrator, made.member) == ("nearest", "", None)
+    made = choose({"calibration": {"mode": "borrowed"}, "calibrator": "0834+555"}, runs[2:], has_origin=False)
+    assert (made.mode, made.calibrator, made.member) == ("borrowed", "0834+555", None)
+
+
+def test_own_is_kept_although_there_is_a_table_to_take(runs):
+    assert choose({"calibration": {"mode": "own"}}, runs, has_origin=True).member == "b"
+
+
+def test_choice_of_the_engine_goes_before_that_of_the_user(runs):
+    given = {"calibration": {"calibrator": "1331+305"}, "calibrator": "0834+555"}
+    assert choose(given, runs, has_origin=False).calibrator == "1331+305"
+
+
+def test_wanted_calibrator_that_does_not_transit_is_named_with_all_members(runs):
+    with pytest.raises(BadInput, match=r"'3C48' transits in none of a, b, c; name another"):
+        choose({"calibrator": "3C48"}, runs, has_origin=False)
+
+
+def test_order_of_the_members_does_not_matter(runs):
+    assert choose({}, runs, has_origin=False) == choose({}, runs[::-1], has_origin=False)
+
+
+def test_record_that_is_missing_is_named(tmp_path):
+    run = solved_run(tmp_path, {"tables": []})
+    (tmp_path / "calsel.json").unlink()
+    with pytest.raises(BadInput, match=r"calsel\.json cannot be read .*run stage solve again"):
+        origin_of(run)
+
+
+def test_entries_of_other_roles_are_no_bandpass(tmp_path):
+    tables = [{"role": "gpcal", "origin_task": None}, {"role": "bpcal", "origin_task": None, "path": "bp"}]
+    assert origin_of(solved_run(tmp_path, {"tables": tables})).entry["path"] == "bp"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
 
 from contimg.errors import BadInput
-from contimg_solve.data import antenna_names, blocks, check_channels, open_recording
+from contimg_solve.data import Recording, antenna_names, blocks, check_channels, open_recording
+from contimg_solve.stefcal import accumulate, new_sums
 
 
 @pytest.fixture
@@ -86,3 +89,44 @@ def test_recordings_of_other_channels_are_refused(path):
         check_channels([one, other])
     with pytest.raises(BadInput, match="has 9 channels"):
         check_channels([one, type(one)(**(vars(one) | {"freqs_hz": FREQS[:9]}))])
+
+
+def recording_of(freqs, antennas=("1", "2"), name="a"):
+    times = np.array([100.0, 110.0, 120.0])
+    return Recording(Path(f"{name}.ms"), name, antennas, np.asarray(freqs), times, 10.0, 0, 0, "", "VLA", (0, 1))
+
+
+def test_time_runs_from_edge_to_edge():
+    found = recording_of(FREQS)
+    assert (found.mid_s, found.length_s) == (110.0, 30.0)
+
+
+def test_one_recording_fits_itself_and_rounding_is_no_difference():
+    check_channels([recording_of(FREQS)])
+    check_channels([recording_of(FREQS), recording_of(FREQS + 100.0, name="b")])
+
+
+@pytest.mark.parametrize("other", [FREQS + 1e5, FREQS[:-1], FREQS * 1.001])
+def test_channels_that_do_not_fit_name_both_sets_and_the_cure(other):
+    with pytest.raises(BadInput) as caught:
+        check_channels([recording_of(FREQS), recording_of(FREQS), recording_of(other, name="b")])
+    words = f"b.ms has {len(other)} channels from {other[0] / 1e6:.3f} MHz, a.ms has {len(FREQS)}"
+    assert words in str(caught.value)
+    assert "different groups" in str(caught.value)
+
+
+def test_nameless_antennas_are_none():
+    both = [recording_of(FREQS, ("3", "", "1")), recording_of(FREQS, ("2", "1", ""))]
+    assert antenna_names(both) == ("3", "1", "2")
+
+
+def test_antenna_of_no_name_asked_for_is_left_out(path):
+    """Rows of unlisted antennas get number -1, which no sum has a place for."""
+    recording = open_recording(path)
+    (block,) = blocks(recording, recording.antennas[:3])
+    assert set(np.unique(block.ant1)) == {-1, 0, 1, 2}
+    sums = new_sums(1, 1, 2, 3)
+    ones = np.ones((len(FREQS), 2, 3), np.complex64)
+    model = np.ones((len(block.vis), len(FREQS)), np.complex64)
+    accumulate(sums, block, model, ones, np.zeros(len(block.vis), np.int64), np.zeros(len(FREQS), np.int64))
+    assert (sums.count == 4 * len(FREQS)).all()  # four integrations of each of the three pairs, and nothing else

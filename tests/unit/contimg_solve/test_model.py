@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
@@ -44,3 +46,39 @@ def test_number_of_channels_need_not_be_a_multiple_of_sixteen(scan):
     np.testing.assert_allclose(
         visibilities(some, block, FREQS[:11]), visibilities(full, block, FREQS)[:, :11], rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_channels(scan, count):
+    recording, _ = scan
+    (block,) = blocks(recording, recording.antennas)
+    sky = Sky(np.array([[0.01, -0.02, -0.00025]]), np.full((4, 1, count), 3.0, np.float32))
+    turns = block.uvw @ sky.lmn[0] / 299792458.0
+    wanted = 3 * np.exp(2j * np.pi * turns[:, None] * FREQS[:count])
+    np.testing.assert_allclose(visibilities(sky, block, FREQS[:count]), wanted, atol=1e-4)
+
+
+def test_prediction_is_linear_in_the_fluxes_and_adds_over_sources(scan):
+    recording, _ = scan
+    (block,) = blocks(recording, recording.antennas)
+    places = np.array([[0.01, -0.02, -0.00025], [-0.005, 0.003, -0.000017]])
+    flux = np.random.default_rng(1).uniform(0.1, 2, (4, 2, len(FREQS))).astype(np.float32)
+    both = visibilities(Sky(places, flux), block, FREQS)
+    parts = [visibilities(Sky(places[k : k + 1], flux[:, k : k + 1]), block, FREQS) for k in range(2)]
+    np.testing.assert_allclose(both, parts[0] + parts[1], atol=1e-4)
+    np.testing.assert_allclose(visibilities(Sky(places, 5 * flux), block, FREQS), 5 * both, atol=5e-4)
+
+
+def test_baseline_turned_around_sees_the_conjugate(scan):
+    recording, _ = scan
+    (block,) = blocks(recording, recording.antennas)
+    sky = Sky(np.array([[0.01, -0.02, -0.00025]]), np.ones((4, 1, len(FREQS)), np.float32))
+    back = replace(block, uvw=-block.uvw)
+    np.testing.assert_allclose(visibilities(sky, back, FREQS), visibilities(sky, block, FREQS).conj(), atol=1e-5)
+
+
+def test_empty_sky_is_dark(scan):
+    recording, _ = scan
+    (block,) = blocks(recording, recording.antennas)
+    nothing = Sky(np.zeros((0, 3)), np.zeros((4, 0, len(FREQS)), np.float32))
+    assert not visibilities(nothing, block, FREQS).any()

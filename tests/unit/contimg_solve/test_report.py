@@ -74,3 +74,38 @@ def test_entry_widens_the_time_range_by_the_window():
         "origin_task": "t",
         "fields": ["x"],
     }
+
+
+def test_what_has_no_limit_passes_and_says_so():
+    found = verdicts(solution_of())
+    for name in ("snr", "model_flux", "gains_snr", "weak_members", "flux.1445+099", "flux_error.1445+099"):
+        assert found[f"solve.{name}"].limit == ""
+        assert found[f"solve.{name}"].verdict is Verdict.PASS
+
+
+def test_age_is_a_figure_of_transits_only():
+    assert "solve.bandpass_age" not in verdicts(solution_of(), age_h=None)
+    assert verdicts(solution_of())["solve.bandpass_age"].unit == "h"
+
+
+@pytest.mark.parametrize(("age_h", "wanted"), [(720.0, Verdict.DEGRADED), (720.1, Verdict.FAILED), (0.0, Verdict.PASS)])
+def test_windows_of_the_age_are_inclusive(age_h, wanted):
+    assert verdicts(solution_of(), age_h=age_h)["solve.bandpass_age"].verdict is wanted
+
+
+def test_bandpass_without_any_solution_cannot_pass():
+    found = verdicts(solution_of(flagged=1.1))
+    assert found["solve.bandpass_flagged"].verdict is Verdict.FAILED
+    assert found["solve.phase_scatter"].value is None
+    assert found["solve.phase_scatter"].verdict is Verdict.DEGRADED
+
+
+def test_every_figure_has_its_own_name_of_this_stage():
+    found = verdicts(solution_of())
+    assert len(found) == 10
+    assert all(name.startswith("solve.") for name in found)
+
+
+def test_entry_of_a_table_stands_for_itself_by_default():
+    entry = table_entry("gpcal", "p", "linear", 5.0, 5.0, 0.0)
+    assert (entry["origin_task"], entry["fields"], entry["valid_mjd"]) == (None, [], [5.0, 5.0])

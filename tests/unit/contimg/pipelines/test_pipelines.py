@@ -61,7 +61,9 @@ def test_the_telescope_is_known(shipped):
 
 
 def test_an_unknown_pipeline_offers_the_nearest_and_lists_all():
-    with pytest.raises(BadConfig, match=r"'vla-continium' is unknown; did you mean 'vla-continuum'\?; known are dsa110"):
+    with pytest.raises(
+        BadConfig, match=r"'vla-continium' is unknown; did you mean 'vla-continuum'\?; known are dsa110"
+    ):
         pipeline("vla-continium")
     with pytest.raises(BadConfig, match="'comap' is unknown; known are"):
         pipeline("comap")

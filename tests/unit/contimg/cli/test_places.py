@@ -1,0 +1,141 @@
+"""Looking commands: lists as tables and as JSON, and what they say where nothing was run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from keeper_site import Site
+from typer.testing import CliRunner
+
+from contimg.cli.get import NOUNS
+from contimg.cli.main import app
+from contimg.cli.places import print_rows
+from contimg.errors import ContimgError
+from contimg.keeper import Keeper
+from contimg.layout import Layout
+from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.shelf import Shelf
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(tmp_path / "s", tmp_path / "d")
+
+
+def contimg(layout, *words):
+    bases = ["--stage-base", str(layout.stage_base), "--data-base", str(layout.data_base)]
+    return CliRunner().invoke(app, [*map(str, words), *bases], env={"COLUMNS": "220"})
+
+
+@pytest.fixture
+def filled(layout, tmp_path):
+    """A published group of two products, one failed attempt, one observation."""
+    site = Site(layout)
+    with Keeper(layout) as keeper:
+        site.observation(0)
+        keeper.refresh_ingest()
+        convert = site.commit("convert", "2026-01-25T22:00:00", raw=("2026-01-25/2200_sb00.hdf5",))
+        mosaic = site.commit("mosaic", "g", inputs=[convert])
+        publish = site.publish([convert, mosaic])
+        site.archive(publish[0])
+        keeper.register_group(site.group(publish[0]))
+        for task, home in (convert, mosaic, publish):
+            site.name(task, home)
+            keeper.register_run(task, home)
+        site.attempt(mosaic[0], 1, "failed", error="Unavailable")
+        keeper.register_attempt(mosaic[0], 1)
+    wish = {"pipeline": "dsa110-continuum", "observations": {"start": "2026-01-25T22:00:00Z", "count": 1}}
+    group = ObservationGroup.model_validate({"metadata": {"name": "g"}, "spec": wish})
+    shelf = Shelf(layout)
+    shelf.put(group, tmp_path / "g.yaml")
+    shelf.put_status(group, tmp_path / "g.yaml", GroupStatus(observed_generation=1, phase="Published", message="all"))
+    return mosaic[0]
+
+
+def test_what_can_be_listed_after_a_run(layout, filled):
+    found = {noun: json.loads(contimg(layout, "get", noun, "--json").output) for noun in NOUNS}
+    assert [row["group"] for row in found["groups"]] == ["g"]
+    assert {row["data_type"] for row in found["products"]} == {"raw_ms", "mosaic", "metadata"}
+    assert [(row["attempt"], row["state"]) for row in found["attempts"]] == [(f"{filled}-1", "failed")]
+    assert [row["id"] for row in found["observations"]] == ["2026-01-25T22:00:00"]
+    assert found["quarantine"] == []
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_the_columns_of_a_table_are_fields_of_its_rows(noun, layout, filled):
+    rows = json.loads(contimg(layout, "get", noun, "--json").output)
+    assert all(set(NOUNS[noun][1]) <= set(row) for row in rows), set(NOUNS[noun][1]) - set(rows[0])
+    table = contimg(layout, "get", noun)
+    assert table.exit_code == 0
+    assert table.output.splitlines()[0].split() == list(NOUNS[noun][1])
+    assert len(table.output.splitlines()) > len(rows)
+
+
+@pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun != "groups"])
+def test_where_nothing_was_run_it_says_so(noun, layout):
+    done = contimg(layout, "get", noun)
+    assert isinstance(done.exception, ContimgError)
+    assert str(layout.state) in str(done.exception)
+    assert not layout.data_base.exists(), "looking makes nothing"
+
+
+def test_no_groups_is_an_empty_list(layout):
+    assert contimg(layout, "get", "groups", "--json").output == "[]\n"
+
+
+def test_an_unknown_list_offers_the_nearest(layout):
+    done = contimg(layout, "get", "product")
+    sentence = str(done.exception)
+    assert "no list 'product'; did you mean 'products'" in sentence
+    assert all(noun in sentence for noun in NOUNS)
+
+
+def test_show_group_run_and_observation(layout, filled):
+    group = contimg(layout, "show", "g").output
+    assert "pipeline dsa110-continuum" in group
+    assert "Published: all" in group
+    run = json.loads(contimg(layout, "show", filled).output)
+    assert run["stage"] == "mosaic"
+    assert json.loads(contimg(layout, "show", filled[:8]).output) == run, "its first digits will do"
+    assert json.loads(contimg(layout, "show", "2026-01-25T22:00:00").output)["state"] == "sealed"
+
+
+def test_show_what_is_not_there(layout, filled):
+    done = contimg(layout, "show", "gg")
+    assert "nothing here is called 'gg'" in str(done.exception)
+
+
+@pytest.mark.parametrize("thing", ["../../secret", "/etc/passwd", "..", ""])
+def test_show_reads_nothing_outside_the_records(thing, layout, filled):
+    (layout.state / "secret.json").write_text("{}")
+    done = contimg(layout, "show", thing)
+    assert isinstance(done.exception, ContimgError), done.output
+
+
+def test_trace_a_published_file_to_the_raw_one(layout, filled):
+    path = next(layout.archive.rglob("mosaic_g.fits"))
+    found = json.loads(contimg(layout, "trace", path, "--json").output)
+    assert [step["stage"] for step in found["steps"]] == ["mosaic", "convert"]
+    text = contimg(layout, "trace", path).output
+    assert "raw 2026-01-25/2200_sb00.hdf5" in text
+    assert text.index("mosaic g") < text.index("convert 2026-01-25T22:00:00")
+
+
+def test_log_of_an_attempt(layout, filled):
+    day = layout.failed / "2026-01-25"
+    day.mkdir(parents=True)
+    (day / f"{filled}-1_error.log").write_bytes(b"no \xff answer\n")
+    (day / f"{filled}-2_error.log").write_text("second\n")
+    assert "no \ufffd answer" in contimg(layout, "log", f"{filled}-1").output
+    assert "second" not in contimg(layout, "log", f"{filled}-1").output
+    assert "second" in contimg(layout, "log", filled[:6]).output
+    done = contimg(layout, "log", "f" * 32)
+    assert "no log of an attempt" in str(done.exception)
+
+
+def test_a_cell_without_a_value_is_empty_and_one_with_markup_is_shown(capsys):
+    print_rows([{"a": None, "b": 0}, {"a": "[bold]x", "b": None}], ["a", "b"], json_=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["0"]
+    assert lines[2].split() == ["[bold]x"]
