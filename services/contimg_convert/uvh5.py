@@ -6,6 +6,7 @@ blanks in one pass. Channels of a missing subband are present and flagged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,9 @@ def _grid(heads: list[Header], expected: int) -> tuple[list[int], NDArray[np.flo
     channels, step = len(first.freq_hz), first.width_hz
     low = {head.subband: float(head.freq_hz.min()) for head in heads}
     if len(low) < len(heads):
-        raise BadInput(f"{first.path.parent}: two files of the same subband and time; keep the right one")
+        number = Counter(head.subband for head in heads).most_common(1)[0][0]
+        names = ", ".join(str(head.path) for head in heads if head.subband == number)
+        raise BadInput(f"{names}: two files of the same subband and time; keep the right one")
     ascending = len(low) > 1 and low[max(low)] > low[min(low)]
     slots = [head.subband if ascending else expected - 1 - head.subband for head in heads]
     if min(slots) < 0 or max(slots) >= expected:

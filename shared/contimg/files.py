@@ -13,6 +13,8 @@ from contimg.errors import BadConfig, ResourceExhausted
 __all__ = ["fsync_path", "make_directory", "sha256_file", "write_atomic"]
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+PROBE_BYTES = 64 * 1024
+"""A full file system still takes empty files."""
 
 
 def fsync_path(path: Path) -> None:
@@ -58,16 +60,23 @@ def make_directory(path: Path, purpose: str) -> Path:
 
     Raises
     ------
+    ResourceExhausted
+        If its disk is full.
     BadConfig
         Naming the directory, what it is for and the cure.
     """
+    probe = path / f".contimg-{os.getpid()}"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".contimg-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        probe.write_bytes(bytes(PROBE_BYTES))
     except OSError as error:
-        raise BadConfig(f"{path} ({purpose}) cannot be written: {error.strerror}; choose another directory") from error
+        sentence = f"{path} ({purpose}) cannot be written: {error.strerror}"
+        if error.errno in FULL:
+            raise ResourceExhausted(f"{sentence}; free space there and start again") from error
+        raise BadConfig(f"{sentence}; choose another directory") from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
     return path
 
 

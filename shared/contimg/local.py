@@ -113,6 +113,8 @@ class _Machine:
         self.status: GroupStatus | None = self.shelf.status(group.name)
         self.started = 0
         self.tended: float | None = None
+        self.crash: BaseException | None = None
+        """What ended a worker."""
         self.told: set[str] = set()
 
     def look(self) -> None:
@@ -133,12 +135,12 @@ class _Machine:
 
     def wanted(self, decision: Decision) -> set[str]:
         """Return what this group wants, and every other unfinished group of this state directory (P12)."""
-        found, facts = set(decision.wanted), self.facts()
+        found, facts = set(_wishes(decision)), self.facts()
         for name in self.shelf.names():
             if name != self.group.name:
                 other, _ = self.shelf.get(name)
                 chosen, status = shipped(other.spec.pipeline), self.shelf.status(name)
-                found.update(advance(other, chosen, specs(), facts, datetime.now(UTC), status).wanted)
+                found.update(_wishes(advance(other, chosen, specs(), facts, datetime.now(UTC), status)))
         return found
 
     def tend(self, decision: Decision) -> None:
@@ -167,6 +169,12 @@ class _Machine:
         self.status = decision.status
         self.watcher(Progress(decision.status, dict(self.running)))
 
+    def on_worker_end(self, task: asyncio.Task[None]) -> None:
+        """Note what ended a worker by itself: nobody would do its tasks, and the run would wait for ever."""
+        if not task.cancelled() and task.exception() is not None:
+            self.crash = task.exception()
+            self.wake.set()
+
     async def on_event(self, event: Event) -> None:
         """Note what runs; wake the host."""
         kind = event.type.rsplit(".", 1)[-1]
@@ -182,6 +190,14 @@ class _Machine:
             self.watcher(Progress(self.status, dict(self.running)))
         else:
             self.wake.set()
+
+
+def _wishes(decision: Decision) -> tuple[str, ...]:
+    """Return what a group wants; a group whose spec is refused cannot tell."""
+    stalled = decision.status.condition("Stalled")
+    if stalled is not None and stalled.status == "True" and stalled.reason == "BadConfig":
+        raise BadConfig(f"what a group wants is not known while its spec is refused: {stalled.message}")
+    return decision.wanted
 
 
 def _over(decision: Decision, machine: _Machine) -> bool:
@@ -211,6 +227,8 @@ async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalO
     """
     begin = time.monotonic()
     _prepare(options.layout)
+    if options.s3 not in {"none", "embedded"}:
+        target_of(options.s3)  # a wrong URL or a missing key is told now, not after hours at the first publication
     machine = _Machine(group, pipeline, options, watcher)
     try:
         machine.group = machine.shelf.put(group, options.source)
@@ -296,6 +314,8 @@ async def _workers(machine: _Machine, bus: Bus, archive: Future[Archive]) -> Asy
     register = register_over(bus)
     workers = [Worker(options.layout, bus, s, options.limits, register, effects=effects, jobs=jobs) for s in chosen]
     running = [asyncio.create_task(worker.run()) for worker in workers]
+    for task in running:
+        task.add_done_callback(machine.on_worker_end)
     try:
         yield
     finally:
@@ -316,5 +336,7 @@ async def _drive(machine: _Machine, host: Host) -> Decision:
             await asyncio.to_thread(machine.tend, decision)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(machine.wake.wait(), LOOK_S)
+        if machine.crash is not None:
+            raise machine.crash
         if machine.options.watch:
             await asyncio.to_thread(machine.look)

@@ -16,6 +16,6 @@ async def test_two_hundred_kills(tmp_path, monkeypatch, capsys):
     soak = Soak(tmp_path, kills=200, seed=20260125)
     await soak.run()
     soak.check()
-    assert len(soak.tasks) > 50, "most kills fell into work"
+    assert len(soak.tasks) > 20, "kills fell into work, and work went on"
     with capsys.disabled():
         print(f"\nkilled {dict(soak.killed)}; {len(soak.tasks)} tasks, {sum(soak.rounds.values())} replays")

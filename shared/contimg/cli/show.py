@@ -35,11 +35,12 @@ def why(
     group: str = typer.Argument(help="Name of a group, or its YAML file."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
+    incoming: Path | None = typer.Option(None, help="Directory of the raw files; default: <data base>/incoming."),
 ) -> None:
     """Say in words what a group waits for, or what became of it."""
-    layout = layout_of(stage_base, data_base, None)
+    layout = layout_of(stage_base, data_base, incoming)
     resource = _group(layout, group)
-    options = LocalOptions(layout, Path(group))
+    options = LocalOptions(layout, Path(group), watch=True)  # a question must not take incoming/ as complete
     typer.echo(explain(resource, look_at(resource, pipeline(resource.spec.pipeline), options)))
 
 

@@ -126,9 +126,22 @@ def test_the_checksum_of_the_standard(tmp_path):
 
 
 def test_fsync_closes_what_it_opened(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     for _ in range(5):
         fsync_path(tmp_path)
     with pytest.raises(FileNotFoundError):
         fsync_path(tmp_path / "missing")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_a_full_disk_is_seen_though_it_takes_empty_files(tmp_path, monkeypatch):
+    def full(self, _content):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        ResourceExhausted, match=r"\(CONTIMG_STATE_DIR\) cannot be written: No space left .*; free space"
+    ):
+        make_directory(tmp_path / "state", "CONTIMG_STATE_DIR")
+    assert list((tmp_path / "state").iterdir()) == []

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from engine_world import START
 from keeper_site import Site
+from structlog.testing import capture_logs
 
 from contimg.engine.advance import Decision
 from contimg.errors import BadConfig
@@ -206,10 +207,18 @@ def test_to_look_while_a_run_goes_on_tells_what_that_decided_last(options, layou
     assert look_at(wish, DSA, options).status != said
 
 
-def test_what_cannot_be_looked_at_is_told_once(machine, layout, capsys):
+def test_what_cannot_be_looked_at_is_told_once(machine, layout):
     loop = layout.incoming / "2026-01-25T18:40:00_sb00.hdf5"
     loop.symlink_to(loop.name)
-    machine.look()
-    machine.look()
-    told = capsys.readouterr()
-    assert (told.out + told.err).count(f"{loop} cannot be looked at (Too many levels of symbolic links)") == 1
+    with capture_logs() as told:
+        machine.look()
+        machine.look()
+    sentence = f"{loop} cannot be looked at (Too many levels of symbolic links); mend or remove it"
+    assert [line["sentence"] for line in told if line["event"] == "incoming"] == [sentence]
+
+
+@pytest.mark.parametrize("url", ["ftp://host/bucket", "http://host", "embeded"])
+async def test_a_store_that_cannot_be_one_is_refused_before_anything_begins(url, options, layout):
+    with pytest.raises(BadConfig, match=url):
+        await run_group(group(), DSA, replace(options, s3=url), lambda _: None)
+    assert not (layout.state / "resources").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_lines_count_through_documents(tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "does not exist; name the YAML file"),
+        (lambda _: None, "does not exist; name the YAML file"),
         (lambda path: path.mkdir(), "is a directory; name the YAML file"),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\xff\xfe"), "cannot be read as text"),
         (lambda path: path.symlink_to(path), "cannot be read as text"),
@@ -172,11 +173,8 @@ def test_a_field_that_is_missing_is_placed_at_its_parent(tree, data):
 def test_any_text_is_a_group_or_one_sentence(text, tmp_path_factory):
     """Whatever stands in a file, the answer is an error of ours that begins with the file's name."""
     path = tmp_path_factory.getbasetemp() / "any.yaml"
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
-    try:
-        group = load_model(path, ObservationGroup)
-    except BadConfig as error:
-        assert str(error).startswith(str(path))
-        assert "\n" not in str(error).replace(str(text), "")
-    else:
-        assert isinstance(group, ObservationGroup)
+    with contextlib.suppress(UnicodeEncodeError):  # cannot be written at all
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadConfig) as caught:  # 60 characters are no group
+        load_model(path, ObservationGroup)
+    assert str(caught.value).startswith(str(path))

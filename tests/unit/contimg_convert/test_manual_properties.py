@@ -76,7 +76,7 @@ def test_all_channels_and_times_of_an_antenna(data, name):
     number = data.antennas.names.index("33")
     rows = np.ones(len(data.flag), bool) if name == "*" else (data.antenna1 == number) | (data.antenna2 == number)
     assert data.flag[rows].all()
-    assert not data.flag[~rows].all()
+    assert name == "*" or not data.flag[~rows].all()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Parts of the report: numbers as people read them, tables, the line at the top."""
 
+import re
+
 import pytest
 from PIL import Image
 from skies import manifest
 
+from contimg.models.manifest import Usage
 from contimg.models.quality import Verdict, judge
 from contimg_publish.report import SMALL, _figures, _headline, _number, _small, _stages, _table
 
@@ -62,3 +65,55 @@ def test_small_pictures_are_small(tmp_path):
     (tmp_path / "s.jpg").write_bytes(small)
     with Image.open(tmp_path / "s.jpg") as shown:
         assert max(shown.size) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.4999, "Jy", "499.9 mJy"),
+        (0.5, "Jy", "0.5 Jy"),
+        (-0.002, "Jy/beam", "-2 mJy/beam"),
+        (float("inf"), "Jy", "not measured"),
+        (0.002, "arcsec", "0.002 arcsec"),
+        (-33.5, "deg", "-33.5 deg"),
+    ],
+)
+def test_numbers_at_the_limits_of_their_forms(value, unit, text):
+    assert _number(value, unit) == text
+
+
+def test_long_tables_without_trouble_are_folded_short_ones_are_not():
+    def page(count):
+        figures = [judge(f"image.q{n}", 1.0, degraded_below=0.0) for n in range(count)]
+        return _figures([manifest("a" * 32, "image", [], figures=figures)])
+
+    assert "<details open>" in page(20)
+    assert "<details open>" not in page(21)
+    assert page(0) == ""
+
+
+def test_what_is_not_judged_says_so_instead_of_passing():
+    page = _figures([manifest("a" * 32, "image", [], figures=[judge("image.rms", 1.0)])])
+    assert "not judged" in page
+    assert ">pass<" not in page
+
+
+def test_costs_of_a_stage_are_added_and_its_memory_is_the_highest():
+    usage = [Usage(wall_s=10.0, cpu_s=5.0, peak_bytes=n * 2**30) for n in (1, 3)]
+    page = _stages([manifest(c * 32, "image", [], usage=u) for c, u in zip("ab", usage, strict=True)])
+    cells = re.findall(r'<td class="n">([^<]*)</td>', page)
+    assert cells == ["2", "20.0", "10.0", "3.00", "0.0"]
+
+
+def test_names_that_look_like_markup_are_text():
+    page = _figures([manifest("a" * 32, "image", [], unit="<b>", figures=[judge("image.<i>", 1.0)])])
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_small_pictures_are_not_enlarged(tmp_path):
+    Image.new("RGBA", (40, 30), (10, 20, 30, 128)).save(tmp_path / "p.png")
+    (tmp_path / "s.jpg").write_bytes(_small(tmp_path / "p.png"))
+    with Image.open(tmp_path / "s.jpg") as shown:
+        assert shown.size == (40, 30)

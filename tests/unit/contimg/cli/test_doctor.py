@@ -52,7 +52,7 @@ def test_a_data_base_that_is_a_loop_takes_the_state_with_it(layout):
 
 def test_a_package_that_is_missing_is_named(layout, monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("astropy", "no-such-package"))
-    with pytest.raises(ContimgError, match="package no-such-package is missing; run './run setup'"):
+    with pytest.raises(ContimgError, match=r"package no-such-package is missing; run '\./run setup'"):
         checks(layout)["packages"]()
 
 
