@@ -123,6 +123,8 @@ class _Machine:
         for sentence in sorted(set(report.problems) - self.told):
             _log.warning("incoming", sentence=sentence)
         self.told.update(report.problems)
+        if not self.options.watch:
+            report.scanned_at = datetime.now(UTC)  # nobody adds files (ADR 0001), and a scan may take long
         self.keeper.refresh_ingest(report)
 
     def facts(self) -> Facts:
@@ -254,7 +256,8 @@ def look_at(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions) 
     """
     shelf = Shelf(options.layout)
     known = shelf.status(group.name)
-    if holder(options.layout) and known is not None:
+    is_done = known is not None and known.phase == "Published" and not options.layout.incoming.is_dir()
+    if known is not None and (is_done or holder(options.layout)):
         return Decision((), known)
     _prepare(options.layout)
     with Keeper(options.layout, options.limits) as keeper:

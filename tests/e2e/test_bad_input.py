@@ -214,7 +214,7 @@ def test_a_missing_subband_leaves_the_group_waiting_with_the_reason(first: Finis
 def test_while_a_subband_may_still_come_the_group_waits(tmp_path: Path) -> None:
     """With --watch the deadline counts: before it the set is unsealed and the status says what is missing."""
     write_set(tmp_path / "incoming", Recording(subbands=tuple(range(15))))
-    group = write_group(tmp_path / "late.yaml", {"members": [id_of(Recording())]})
+    group = write_group(tmp_path / "late.yaml", {"start": "2026-01-25T22:00:00Z", "count": 1})
     words = ["run", group, *bases(tmp_path, tmp_path / "incoming"), "--watch", "--json"]
     shown = interrupted(words, tmp_path / "late.status.yaml", "15 of 16")
     assert shown["phase"] == "Waiting"

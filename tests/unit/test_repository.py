@@ -62,6 +62,15 @@ def test_no_file_holds(what):
     assert not found, f"{what}:\n" + "\n".join(found)
 
 
+def test_nothing_is_committed_that_a_test_left_behind():
+    """CASA drops scratch tables and logs into the directory it was started in."""
+    litter = re.compile(r"(^|/)(TempLattice\w*|__pycache__|[^/]+\.(log|last|pyc|nbi|nbc|sqlite3))(/|$)")
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = [name for name in names if litter.search(name) and (ROOT / name).exists()]
+    assert not found, found
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [

@@ -43,7 +43,7 @@ class Calibrator:
 
 @cache
 def calibrators() -> tuple[Calibrator, ...]:
-    """Return the 1041 sources of the VLA list that have a 20 cm flux density, in order of right ascension."""
+    """Return the 1041 sources of the VLA list that have a 20 cm flux density, in its order."""
     text = (files(__package__) / "data" / "vla_20cm.csv").read_text(encoding="utf-8")
     return tuple(_calibrator(row) for row in csv.DictReader(text.splitlines()))
 
@@ -138,7 +138,8 @@ def _candidates(
     hour_angle, dec_app = hour_angle_dec(ra, dec, start_jd, telescope)
     until = (-hour_angle + _SLACK_RAD) % (2 * np.pi) - _SLACK_RAD  # rotation left until the transit
     near = np.abs(dec_app - np.radians(dec_deg)) <= np.radians(max_offset_deg) + _SLACK_RAD
-    bright = np.array([each.flux_jy for each in listed]) >= min_jy
+    flux = np.array([each.flux_jy for each in listed])
+    bright = (flux >= min_jy) & (flux > 0)  # the list has 0.00 for 13 sources: too faint at 20 cm, or not measured
     soon = until <= (end_jd - start_jd) * SIDEREAL_RATE + _SLACK_RAD
     return [listed[i] for i in np.flatnonzero(near & bright & soon)]
 

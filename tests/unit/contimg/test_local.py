@@ -217,6 +217,20 @@ def test_what_cannot_be_looked_at_is_told_once(machine, layout):
     assert [line["sentence"] for line in told if line["event"] == "incoming"] == [sentence]
 
 
+@pytest.mark.parametrize(("watch", "late"), [(False, True), (True, False)])
+def test_a_scan_that_took_long_counts_from_its_end_where_incoming_is_complete(watch, late, machine, options):
+    """Its begin lies before the group's first decision: that would wait for a scan that never comes."""
+    scan = machine.scanner.scan
+
+    class Slow:
+        def scan(self, _now):
+            return scan(OLD)
+
+    machine.options, machine.scanner = replace(options, watch=watch), Slow()
+    machine.look()
+    assert (machine.facts().ingest.scanned > OLD) is late
+
+
 @pytest.mark.parametrize("url", ["ftp://host/bucket", "http://host", "embeded"])
 async def test_a_store_that_cannot_be_one_is_refused_before_anything_begins(url, options, layout):
     with pytest.raises(BadConfig, match=url):

@@ -35,7 +35,7 @@ def test_table_of_policies_is_complete():
     assert set(TABLE) == set(product([policy.value for policy in Policy], [False, True]))
 
 
-@pytest.mark.parametrize(("policy", "approve", "verdict"), product(Policy, [False, True], Verdict))
+@pytest.mark.parametrize(("policy", "approve", "verdict"), list(product(Policy, [False, True], Verdict)))
 def test_policy_allows_what_the_table_says_and_else_gives_a_reason(policy, approve, verdict):
     reason = allowed(PublishSpec(policy=policy, approve=approve), verdict, [])
     assert (reason == "") == (verdict.value in TABLE[policy.value, approve])

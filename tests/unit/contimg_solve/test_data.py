@@ -130,3 +130,10 @@ def test_antenna_of_no_name_asked_for_is_left_out(path):
     model = np.ones((len(block.vis), len(FREQS)), np.complex64)
     accumulate(sums, block, model, ones, np.zeros(len(block.vis), np.int64), np.zeros(len(FREQS), np.int64))
     assert (sums.count == 4 * len(FREQS)).all()  # four integrations of each of the three pairs, and nothing else
+
+
+def test_recording_without_rows_is_refused(path, tmp_path):
+    with table(str(path), ack=False) as main:
+        main.query("ANTENNA1 < 0").copy(str(tmp_path / "e.ms"), deep=True).close()
+    with pytest.raises(BadInput, match=r"e\.ms has 1 spectral windows and data of 0 fields"):
+        open_recording(tmp_path / "e.ms")

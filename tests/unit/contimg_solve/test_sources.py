@@ -39,3 +39,15 @@ def test_fluxes():
     assert plain[1] == pytest.approx(plain[0] / 2)
     with pytest.raises(BadConfig, match="did you mean"):
         flux_jy("nobody", FREQS, 0.0)
+
+
+@pytest.mark.parametrize(("offset_arcsec", "name"), [(29, "1331+305"), (31, "my field")])
+def test_place_counts_within_thirty_arcsec(tmp_path, offset_arcsec, name):
+    found = identify(recording(tmp_path, "my field", (PRIMARY[0], PRIMARY[1] + offset_arcsec / 3600)))
+    assert found.name == name
+
+
+def test_flux_of_the_scale_does_not_listen_to_the_spectral_index():
+    for name in ("1331+305", "3C286"):
+        np.testing.assert_array_equal(flux_jy(name, FREQS, -0.7), flux_jy(name, FREQS, 3.0))
+    assert flux_jy("1445+099", FREQS, -0.7) != pytest.approx(flux_jy("1445+099", FREQS, 3.0))

@@ -47,7 +47,8 @@ RECORDS = {
     ),
     "manifest": st.builds(
         Manifest, task=tasks, stage=words, recipe_version=st.integers(0), version=words, unit=words, group=words,
-        date=words, params=values, inputs=st.lists(st.builds(InputRef, task=tasks, home=words, sha256=words)).map(tuple),
+        date=words, params=values,
+        inputs=st.lists(st.builds(InputRef, task=tasks, home=words, sha256=words)).map(tuple),
         products=st.lists(products, max_size=3).map(tuple), figures=st.lists(figures, max_size=2).map(tuple),
         verdict=st.sampled_from(Verdict), info=values, attempt=st.integers(1), host=words, started=times,
         finished=times, usage=usages,
@@ -112,7 +113,7 @@ def test_a_time_is_the_same_in_every_zone(when, minutes):
 short = st.tuples(st.integers(1, 999_999), st.integers(-12, 9)).map(lambda pair: float(f"{pair[0]}e{pair[1]}"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(short, st.sampled_from([-1, 1]), st.booleans())
 def test_the_digest_forgives_noise_of_the_last_digits_and_nothing_more(value, sign, negative):
     number = -value if negative else value
@@ -149,7 +150,7 @@ def test_a_parameter_more_or_less_is_another_task(given_, data):
 
 @pytest.mark.parametrize("bad", [2**53, -(2**53), 10**30])
 def test_integers_that_json_readers_round_are_refused(bad):
-    with pytest.raises(ValueError, match="[Ii]nteger|range|exceed"):
+    with pytest.raises(ValueError, match=r"[Ii]nteger|range|exceed"):
         digest({"x": bad})
 
 
@@ -170,7 +171,7 @@ def test_a_selection_has_exactly_one_form(start, end, count, members, chosen):
     except ValidationError:
         assert not valid
     else:
-        assert valid and not ("count" in wish and not 1 <= count <= 1000)
+        assert valid
         assert found.horizon == (end if "end" in given_ else None)
         assert Selection.model_validate_json(found.model_dump_json()) == found
 
@@ -202,7 +203,7 @@ def test_group_rules_are_consistent_or_refused(size, overlap, least):
     if overlap < size and least <= size:
         assert GroupRules(size=size, overlap=overlap, min_size=least).overlap == overlap
     else:
-        with pytest.raises(ValidationError, match="must be smaller than size|must not be larger than size"):
+        with pytest.raises(ValidationError, match=r"must be smaller than size|must not be larger than size"):
             GroupRules(size=size, overlap=overlap, min_size=least)
 
 
@@ -216,7 +217,7 @@ def test_durations_may_carry_any_unit(number, unit, blank):
 
 @pytest.mark.parametrize("text", ["infs", "inf h", "nans", "1e999s"])
 def test_a_duration_is_a_finite_number(text):
-    with pytest.raises(ValidationError, match="finite|greater than 0"):
+    with pytest.raises(ValidationError, match=r"finite|greater than 0"):
         FileSetRules(deadline=text)
 
 

@@ -49,19 +49,26 @@ def test_spectra_are_smooth_over_the_band(name):
     assert (index > -1.1).all()
 
 
-@pytest.mark.parametrize("name", PRIMARIES)
+@pytest.mark.parametrize("name", [name for name in PRIMARIES if name != "3C123"])  # too large for a calibrator
 def test_the_list_knows_the_primaries_by_every_name(name):
     source = find(name)
     assert all(find(alias) is source for alias in primary_names(name))
     assert source.flux_jy == pytest.approx(float(perley_butler_2017(name, LIST_FREQ_HZ)))
 
 
-def test_the_list_is_in_order_and_plausible():
+def test_the_list_is_complete_and_plausible():
     listed = calibrators()
     assert len(listed) == 1041
-    assert [each.ra_deg for each in listed] == sorted(each.ra_deg for each in listed)
     assert len({each.name for each in listed}) == len(listed)
-    assert all(0 <= each.ra_deg < 360 and -90 <= each.dec_deg <= 90 and each.flux_jy > 0 for each in listed)
+    assert all(0 <= each.ra_deg < 360 and -90 <= each.dec_deg <= 90 and each.flux_jy >= 0 for each in listed)
+
+
+def test_a_source_without_a_flux_density_is_no_calibrator_even_without_a_limit():
+    dark = next(each for each in calibrators() if each.flux_jy == 0)
+    found = next_transits(2461000.0, dark.dec_deg, DSA, min_apparent_jy=0.0)
+    assert found
+    assert dark.name not in {each.name for each in found}
+    assert all(each.flux_jy > 0 for each in found)
 
 
 @FEW
@@ -70,15 +77,15 @@ def test_every_listed_source_is_found_by_its_name(source, lower):
     assert find(source.name.lower() if lower else f" J{source.name}") is source
 
 
-@pytest.mark.parametrize(("wrong", "near"), [("3C287", "1331+305"), ("1331+306", "1331+305")])
+@pytest.mark.parametrize(("wrong", "near"), [("1331+306", "1331+305"), ("J0137+332", "0137+331")])
 def test_an_unknown_calibrator_is_told_with_the_nearest(wrong, near):
     with pytest.raises(BadConfig, match=r"is not in the packaged 20 cm list; did you mean ") as caught:
         find(wrong)
     assert caught.value.exit_code == 78
-    assert near in str(caught.value) or "3C" not in wrong
+    assert str(caught.value).endswith(f"did you mean '{near}'?")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.floats(2460000, 2461000), st.floats(-30, 80), st.floats(0.5, 5), st.floats(0.2, 1.5))
 def test_next_transits_keep_to_their_limits_and_come_in_order(after, dec, least, offset):
     found = next_transits(after, dec, DSA, least, offset)
@@ -89,7 +96,7 @@ def test_next_transits_keep_to_their_limits_and_come_in_order(after, dec, least,
     assert {each.name for each in stricter} <= {each.name for each in found}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.floats(2460000, 2461000), st.floats(0.1, 0.9))
 def test_two_halves_of_a_day_hold_what_the_day_holds(start, share):
     middle, end = start + share * 0.99, start + 0.99
