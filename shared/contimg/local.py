@@ -23,7 +23,7 @@ from contimg.archive import Archive
 from contimg.bus import Bus
 from contimg.effects import publish_effect
 from contimg.engine.advance import Decision, advance
-from contimg.errors import BadConfig, ContimgError
+from contimg.errors import BadConfig, ContimgError, Unavailable
 from contimg.files import make_directory
 from contimg.host import Host
 from contimg.keeper.keeper import Keeper, holder
@@ -46,6 +46,8 @@ __all__ = ["LocalOptions", "Progress", "look_at", "run_group"]
 
 _log = structlog.get_logger(__name__)
 SHARD = "main"
+BUS_AWAY_S = 60.0
+"""An outage of the bus that is bridged; the children go on meanwhile."""
 LOOK_S = 2.0
 """How often the host looks without being woken; events wake it at once."""
 
@@ -152,6 +154,7 @@ class _Machine:
         """
         self.tended = time.monotonic()
         try:
+            self.keeper.scan()
             self.keeper.wanted(self.wanted(decision))
             cleaned = self.keeper.clean()
         except (ContimgError, OSError) as error:
@@ -243,6 +246,7 @@ async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalO
         seconds = time.monotonic() - begin
         return outcome_of(machine.group, decision, machine.keeper, machine.started, seconds)
     finally:
+        machine.keeper.scan()  # an interrupted attempt is closed on disk only
         machine.keeper.close()
 
 
@@ -270,17 +274,17 @@ async def _with_servers(machine: _Machine) -> Decision:
     async with contextlib.AsyncExitStack() as stack:
         nats = NatsServer(options.layout.state / "nats")
         stack.callback(nats.stop)
-        await asyncio.to_thread(nats.start)
+        nats.start()  # from the main thread, which lives as long as the server should
         bus = await Bus.connect(nats.url, nats.user, nats.password, shard=SHARD, limits=options.limits)
         await stack.enter_async_context(bus)
         host = Host(bus, machine.facts_async, specs(), options.limits)
-        await host.prepare({pipeline.name: pipeline for pipeline in [machine.pipeline]})
+        await host.prepare({machine.pipeline.name: machine.pipeline})
         await bus.forget_tasks()  # what a killed run had in hand would else come back only after ack_wait
         await bus.subscribe_events(machine.on_event)
         await serve_keeper(bus, machine.keeper, SHARD)
         archive = stack.enter_context(_archive(options))
         await stack.enter_async_context(_workers(machine, bus, archive))
-        return await _drive(machine, host)
+        return await _drive(machine, host, nats)
 
 
 @contextlib.contextmanager
@@ -327,16 +331,58 @@ async def _workers(machine: _Machine, bus: Bus, archive: Future[Archive]) -> Asy
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _drive(machine: _Machine, host: Host) -> Decision:
+class _Watchdog:
+    """Keeps queue and streams alive (P1): starts a dead server again, checks streams, bridges a short outage."""
+
+    def __init__(self, machine: _Machine, host: Host, nats: NatsServer) -> None:
+        self._machine, self._host, self._nats = machine, host, nats
+        self._check_at = time.monotonic() + machine.options.limits.check_streams_s
+        self._silent_since: float | None = None
+
+    async def reconcile(self) -> Decision | None:
+        """Look once at the group; None while the bus is away.
+
+        Raises
+        ------
+        Unavailable
+            If the bus stays away for a minute.
+        """
+        machine = self._machine
+        try:
+            if time.monotonic() >= self._check_at:
+                await self._check()
+            decision = await self._host.reconcile(machine.group, machine.pipeline, machine.status)
+        except Unavailable as error:
+            now = time.monotonic()
+            self._silent_since = self._silent_since or now
+            self._check_at = now
+            _log.warning("the bus is away", error=str(error))
+            if now - self._silent_since > BUS_AWAY_S:
+                raise
+            return None
+        self._silent_since = None
+        return decision
+
+    async def _check(self) -> None:
+        if self._nats.pid is None:
+            _log.warning("nats-server ended; starting it again")
+            self._nats.start()
+        await self._host.prepare({self._machine.pipeline.name: self._machine.pipeline})
+        self._check_at = time.monotonic() + self._machine.options.limits.check_streams_s
+
+
+async def _drive(machine: _Machine, host: Host, nats: NatsServer) -> Decision:
     """Reconcile whenever something happened, until it is over."""
+    watchdog = _Watchdog(machine, host, nats)
     while True:
         machine.wake.clear()
-        decision = await host.reconcile(machine.group, machine.pipeline, machine.status)
-        machine.show(decision)
-        if _over(decision, machine):
-            return decision
-        if not machine.is_tended():
-            await asyncio.to_thread(machine.tend, decision)
+        decision = await watchdog.reconcile()
+        if decision is not None:
+            machine.show(decision)
+            if _over(decision, machine):
+                return decision
+            if not machine.is_tended():
+                await asyncio.to_thread(machine.tend, decision)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(machine.wake.wait(), LOOK_S)
         if machine.crash is not None:

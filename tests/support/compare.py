@@ -73,7 +73,7 @@ def compare(truth_path: Path, mosaic: Path, noise: Path, catalog: Path, isolatio
     local = np.full(len(places), np.nan)
     local[inside] = sigma[y[inside], x[inside]]
     chosen = (flux / local > 20) & (nearest > isolation_arcsec)
-    table = QTable.read(catalog)
+    table = QTable.read(catalog, hdu=1)
     found = SkyCoord(table["ra"], table["dec"])
     index, distance, _ = places[chosen].match_to_catalog_sky(found)
     hit = distance.to_value("arcsec") < beam / 2

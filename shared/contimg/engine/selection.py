@@ -60,8 +60,8 @@ class Selected:
 
 
 def stamp(time: datetime) -> str:
-    """Return a time as users write observation ids, ``2026-01-25T22:26:00``."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S")
+    """Return a time as observation ids are written, to the nearest second: ``2026-01-25T22:26:00``."""
+    return (time + timedelta(seconds=0.5)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def clip(text: str, limit: int = MESSAGE) -> str:

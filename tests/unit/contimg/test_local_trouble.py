@@ -48,7 +48,7 @@ async def test_a_worker_that_ends_by_itself_ends_the_run(machine):
 
     asyncio.create_task(worker()).add_done_callback(machine.on_worker_end)
     with pytest.raises(RuntimeError, match="boom"):
-        await asyncio.wait_for(local._drive(machine, _Waiting()), 10)
+        await asyncio.wait_for(local._drive(machine, _Waiting(), None), 10)
 
 
 async def test_a_worker_that_is_told_to_stop_is_no_trouble(machine):
