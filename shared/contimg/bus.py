@@ -357,7 +357,9 @@ class Bus:
                 answer = {"error": {"name": "BadInput", "message": f"{subject} cannot read the request: {error!r}"}}
             await self._reply(message, json.dumps(answer).encode())
 
-        return await self._client.subscribe(subject, cb=received)
+        subscription = await self._client.subscribe(subject, cb=received)
+        await _transported(self._client.flush())  # who is told that we serve may ask at once
+        return subscription
 
     async def _reply(self, message: Msg, data: bytes) -> None:
         size = self.limits.page_bytes

@@ -265,8 +265,9 @@ def look_at(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions) 
         return Decision((), known)
     _prepare(options.layout)
     with Keeper(options.layout, options.limits) as keeper:
-        keeper.refresh_ingest(_scanner(options).scan(datetime.now(UTC)))
-        return advance(group, pipeline, specs(), keeper.facts(), datetime.now(UTC), known)
+        begun = datetime.now(UTC)  # the group counts as seen before the scan, however long that takes (P10)
+        keeper.refresh_ingest(_scanner(options).scan(begun))
+        return advance(group, pipeline, specs(), keeper.facts(), begun, known)
 
 
 async def _with_servers(machine: _Machine) -> Decision:

@@ -46,7 +46,8 @@ def configure_logging(*, json_lines: bool | None = None, level: str = "", stream
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
     name = (level or os.environ.get("CONTIMG_LOG_LEVEL") or "info").upper()
     number = logging.getLevelNamesMapping().get(name, logging.INFO)
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    text = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = structlog.processors.JSONRenderer() if as_json else text
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -14,9 +14,17 @@ __all__ = ["NAME"]
 _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 settings.register_profile(
-    "ci", max_examples=500, stateful_step_count=15, deadline=None, database=None, suppress_health_check=_CALM
+    "ci",
+    max_examples=500,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    derandomize=True,  # the same examples every time: what is new is looked for by the soak profile
+    suppress_health_check=_CALM,
 )
-settings.register_profile("soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40)
+settings.register_profile(
+    "soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40, derandomize=False
+)
 
 NAME = os.environ.get("CONTIMG_HYPOTHESIS", "ci")
 """Of the chosen profile."""
