@@ -94,10 +94,18 @@ class Host:
         last = self._asked.get(key)
         if last is not None and now - last < timedelta(seconds=self._limits.ask_again_s):
             return
-        answer = await self._bus.ask(task)
+        answer = await self._bus.ask(await self._light(task))
         if answer is Asked.FULL:
             self._full = True
             return
         self._asked[key] = now
         if answer is Asked.ACCEPTED:
             self.accepted.add(task.task)
+
+    async def _light(self, task: Task) -> Task:
+        """Leave inputs that are too many for a message with the keeper (P2)."""
+        if sum(map(len, task.inputs.values())) <= self._limits.inputs_in_message:
+            return task
+        plain = {home: list(tasks) for home, tasks in task.inputs.items()}
+        answer = await self._bus.request(f"contimg.rpc.{self._bus.shard}.inputs", {"inputs": plain})
+        return task.model_copy(update={"inputs": {}, "inputs_digest": str(answer["digest"])})

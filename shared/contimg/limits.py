@@ -40,6 +40,8 @@ class ProtocolLimits:
     """P2: the engine's host asks again for what is unmet."""
     message_bytes: int = 64 * KIB
     """P2: largest task message."""
+    inputs_in_message: int = 500
+    """P2: the inputs of a task that has more are kept by the keeper, the message has their digest."""
     skew_s: float = 60.0
     """P2: a message of an unknown recipe version or schema is handed back for so long."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -12,16 +13,19 @@ from pathlib import Path
 
 import pytest
 from keeper_site import T0, Site, task_of
+from toy_stages import SPEC, toy_task
 
 from contimg import crash
 from contimg.bus import Bus
 from contimg.errors import BadInput, Damaged, Unavailable
+from contimg.host import Host
 from contimg.keeper import Keeper, service
 from contimg.keeper.service import KeeperClient, serve_keeper
 from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact, UnsealedFact
 from contimg.servers.nats import NatsServer
+from contimg.stage.handling import Handling, Tools
 
 pytestmark = pytest.mark.integration
 LIMITS = ProtocolLimits(page_bytes=2000, rpc_s=5.0)
@@ -257,3 +261,26 @@ def test_a_clean_up_killed_anywhere_is_finished_by_the_next(site, name):
         assert [run.present for run in keeper.facts().runs.values()] == [False, False]
         assert {row["status"] for row in keeper.queries.products()} == {"released"}
         assert keeper.report.damaged == {}
+
+
+async def test_more_inputs_than_fit_a_message_travel_by_their_digest(client, site, server):
+    """P2: the host leaves them with the keeper, the worker's side has them back before it starts."""
+    inputs = {"image": tuple(f"{number:032x}" for number in range(2500))}
+    async with await connect(server) as bus:
+        await bus.ensure_streams(["toy"])
+        task = toy_task().model_copy(update={"inputs": inputs})
+        await Host(bus, no_facts, {}, LIMITS)._ask(task, datetime.now(UTC))
+        message = await bus.fetch("toy")
+        sent = message.parse()
+        assert sent.inputs == {}
+        assert len(message.data) < LIMITS.message_bytes
+        tools = Tools(site.layout, bus, SPEC, LIMITS, bus.request, None, asyncio.Semaphore(1), no_child, no_child)
+        assert await Handling(tools, message)._readable_task() == task
+
+
+async def no_facts(_group):
+    raise Unavailable("not asked here")
+
+
+async def no_child():
+    raise AssertionError("no attempt is started here")

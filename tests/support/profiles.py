@@ -22,9 +22,7 @@ settings.register_profile(
     derandomize=True,  # the same examples every time: what is new is looked for by the soak profile
     suppress_health_check=_CALM,
 )
-settings.register_profile(
-    "soak", settings.get_profile("ci"), max_examples=10_000, stateful_step_count=40, derandomize=False
-)
+settings.register_profile("soak", settings.get_profile("ci"), max_examples=10_000, derandomize=False)
 
 NAME = os.environ.get("CONTIMG_HYPOTHESIS", "ci")
 """Of the chosen profile."""

@@ -41,6 +41,8 @@ class Task(Model):
     """Complete: workers apply no defaults."""
     inputs: dict[str, tuple[TaskId, ...]] = Field(default_factory=dict)
     """Task ids by data type, in the order of the members."""
+    inputs_digest: str = ""
+    """Set instead of ``inputs`` when these are too many for a message: the keeper has them under this digest."""
     raw_digest: str = ""
     observation: str = ""
     """Observation id, for stages of scope observation."""

@@ -128,7 +128,18 @@ class Handling:
             _log.warning("VersionSkew: handed back", subject=self._message.subject, ours=spec.recipe_version)
             await _quietly(self._message.nak(self._limits.skew_s))
             return None
-        return task
+        return await self._with_inputs(task) if task.inputs_digest else task
+
+    async def _with_inputs(self, task: Task) -> Task | None:
+        """Get the inputs that were too many for the message from the keeper (P2)."""
+        try:
+            answer = await self._bus.request(f"contimg.rpc.{self._bus.shard}.inputs", {"digest": task.inputs_digest})
+        except ContimgError as error:
+            _log.warning("inputs not to be had; handed back", task=task.task, error=str(error))
+            await _quietly(self._message.nak(self._limits.busy_s))
+            return None
+        inputs = {home: tuple(tasks) for home, tasks in answer["inputs"].items()}
+        return task.model_copy(update={"inputs": inputs, "inputs_digest": ""})
 
     @contextlib.asynccontextmanager
     async def _alive(self) -> AsyncIterator[None]:
