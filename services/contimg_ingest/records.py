@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -24,6 +25,8 @@ from contimg_ingest.policy import Reason, Refused
 from contimg_ingest.uvfits import Scan
 from contimg_ingest.uvh5 import Header
 from contimg_ingest.walk import Found
+
+M = TypeVar("M", bound=Model)
 
 __all__ = ["Maker", "QuarantineRecord", "load_observations", "load_quarantine", "store", "store_quarantine"]
 
@@ -169,32 +172,31 @@ def store_quarantine(directory: Path, found: Found, error: Refused, now: datetim
 
 
 def load_observations(directory: Path) -> Iterator[ObservationRecord]:
-    """Yield the records on disk in order of time.
+    """Return the records on disk in order of time.
 
     Raises
     ------
     Damaged
         If a record cannot be read.
     """
-    for path in sorted(directory.glob("*/*.json")):
-        try:
-            yield ObservationRecord.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            what = error.errors()[0]["msg"]
-            raise Damaged(f"{path} is no observation record ({what}); restore or remove it") from error
+    return _load(directory, ObservationRecord, "observation")
 
 
 def load_quarantine(directory: Path) -> Iterator[QuarantineRecord]:
-    """Yield the quarantine records on disk.
+    """Return the quarantine records on disk.
 
     Raises
     ------
     Damaged
         If a record cannot be read.
     """
+    return _load(directory, QuarantineRecord, "quarantine")
+
+
+def _load(directory: Path, model: type[M], noun: str) -> Iterator[M]:
     for path in sorted(directory.glob("*/*.json")):
         try:
-            yield QuarantineRecord.model_validate_json(path.read_bytes())
+            yield model.model_validate_json(path.read_bytes())
         except ValidationError as error:
             what = error.errors()[0]["msg"]
-            raise Damaged(f"{path} is no quarantine record ({what}); restore or remove it") from error
+            raise Damaged(f"{path} is no {noun} record ({what}); restore or remove it") from error

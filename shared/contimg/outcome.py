@@ -8,7 +8,7 @@ from typing import Any
 
 from contimg.engine.advance import Decision
 from contimg.keeper.keeper import Keeper
-from contimg.models.fact import RunFact
+from contimg.models.fact import GroupRecord, RunFact
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.params import Scope, specs
 
@@ -36,7 +36,7 @@ def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, star
     """Collect what a group stands on from the keeper."""
     facts = keeper.facts()
     record = facts.groups.get(group.name)
-    tasks = _tasks(group, decision, keeper)
+    tasks = _tasks(group, decision, keeper, record)
     runs = [facts.runs[task] for task in tasks if task in facts.runs]
     timings = {stage: sum(run.wall_s for run in runs if run.stage == stage) for stage in specs()}
     return Outcome(
@@ -50,9 +50,8 @@ def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, star
     )
 
 
-def _tasks(group: ObservationGroup, decision: Decision, keeper: Keeper) -> list[str]:
+def _tasks(group: ObservationGroup, decision: Decision, keeper: Keeper, record: GroupRecord | None) -> list[str]:
     """Return the publish run and its inputs; before there is one, all that the group wanted."""
-    record = keeper.facts(tasks=(), groups=[group.name]).groups.get(group.name)
     if record is None or record.spec_digest != group.spec.digest:
         return list(decision.wanted)
     manifest = keeper.queries.run(record.task)

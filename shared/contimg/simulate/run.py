@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from contimg.errors import BadConfig
+from contimg.files import sha256_file
 from contimg.radio.telescopes import Telescope, telescope
 from contimg.simulate.array import Array, array_of, beam_fwhm_arcsec, frequencies, pointing_vector
 from contimg.simulate.config import RAW_PER_SUBBAND, SUBBANDS, SimulationConfig, Source
@@ -160,7 +160,7 @@ def _write_subband(
         path = run.out / name
         path.parent.mkdir(exist_ok=True)
         write_uvh5(path, run.array, run.telescope, run.dec_rad, times_jd, config.integration_s, freq_hz, data)
-        return TruthFile(name=name, subband=subband, sha256=_sha256(path), kind=kind)
+        return TruthFile(name=name, subband=subband, sha256=sha256_file(path), kind=kind)
 
     late = subband in config.late_subbands.get(number, ())
     plain, second = _name(stamp, subband), _name(stamp + timedelta(seconds=1), subband)
@@ -195,11 +195,6 @@ def _dropouts(config: SimulationConfig, number: int) -> tuple[tuple[int, int], .
     rng = np.random.default_rng([config.seed, 7, number])
     lost = rng.uniform(size=(SUBBANDS, config.integrations)) < config.dropouts
     return tuple((int(sb), int(t)) for sb, t in np.argwhere(lost))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _truth(run: _Run, observations: tuple[TruthObservation, ...]) -> Truth:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from contimg.errors import BadInput, Retryable
+from contimg.files import sha256_file
 from contimg.layout import Layout
 from contimg.models.manifest import InputRef
 from contimg.models.observation import ObservationRecord
@@ -77,8 +77,7 @@ def _reference(layout: Layout, wanted: dict[str, str]) -> dict[str, Path]:
 
 def _verified(path: Path, name: str, sha256: str) -> Path:
     try:
-        with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = sha256_file(path)
     except FileNotFoundError as error:
         raise BadInput(f"reference data {name!r} is missing: put back {path}") from error
     if found != sha256:

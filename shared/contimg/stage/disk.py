@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from contimg import crash
+from contimg.files import sha256_file
 
 __all__ = ["checksum", "make_read_only", "remove_tree", "sync_directory", "sync_tree", "write_durable"]
 
@@ -66,8 +67,7 @@ def checksum(path: Path) -> tuple[int, str]:
         ``<sha256>  <relative path>`` of its files.
     """
     if not path.is_dir():
-        with path.open("rb") as opened:
-            return path.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest()
+        return path.stat().st_size, sha256_file(path)
     files = sorted(item for item in path.rglob("*") if item.is_file())
     sums = [(item.relative_to(path).as_posix(), *checksum(item)) for item in files]
     lines = "".join(f"{digest}  {name}\n" for name, _, digest in sums)
