@@ -1,5 +1,5 @@
 """Run the worker of stage apply: ``python -m contimg_apply``."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("apply")

@@ -8,7 +8,7 @@ from typing import Any
 
 from contimg.errors import BadInput
 from contimg.models.quality import Figure, judge
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_apply.gains import Grid, chosen_fields, hours_outside, read_table, total_gains
 from contimg_apply.ms import Outcome, calibrate, copy, grid_of
 from contimg_apply.params import ApplyParams

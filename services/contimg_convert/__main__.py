@@ -1,5 +1,5 @@
 """Run the worker of stage convert: ``python -m contimg_convert``."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("convert")

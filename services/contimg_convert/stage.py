@@ -12,7 +12,7 @@ from contimg.models.observation import CalibratorTransit, Role
 from contimg.models.quality import Figure, judge
 from contimg.radio import calibrators, coordinates
 from contimg.radio.telescopes import telescope
-from contimg.stage.base import ProductDraft, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Stage, StageContext, StageResult
 from contimg_convert import flag, manual, measurement_set, stations
 from contimg_convert.params import ConvertParams
 from contimg_convert.visibilities import Visibilities

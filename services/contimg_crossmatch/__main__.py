@@ -1,5 +1,5 @@
 """Entry point of the container: `python -m contimg_crossmatch`."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("crossmatch")

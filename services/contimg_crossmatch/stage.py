@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contimg import __version__
 from contimg.models.quality import Figure, judge, worst
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_crossmatch import tables
 from contimg_crossmatch.catalogs import Catalog, join, read_catalog
 from contimg_crossmatch.finder import Flag, Source, find_sources

@@ -1,5 +1,5 @@
 """Run the worker of stage group: ``python -m contimg_group``."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("group")

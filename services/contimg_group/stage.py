@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from contimg.errors import BadInput
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_group import rules
 from contimg_group.params import GroupParams
 

@@ -1,5 +1,5 @@
 """Run the worker of stage image: ``python -m contimg_image``."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("image")

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from contimg.models.quality import Figure, judge, worst
-from contimg.stage.base import ProductDraft, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Stage, StageContext, StageResult
 from contimg_image.backends import make
 from contimg_image.beams import Beam, fit_beam, restore
 from contimg_image.common import common_beam

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from contimg.errors import BadConfig, ContimgError
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 from contimg_ingest.policy import IngestPolicy
 from contimg_ingest.scan import Scanner
 from contimg_ingest.watch import log_report, watch

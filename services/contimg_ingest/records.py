@@ -13,12 +13,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from contimg.errors import Damaged
-from contimg.files import write_atomic
 from contimg.models.base import Model, UtcTime
 from contimg.models.observation import CalibratorTransit, ObservationRecord, ObservationState, RawFile
 from contimg.models.quality import judge
 from contimg.radio import calibrators, coordinates
 from contimg.radio.telescopes import Telescope, telescope_named
+from contimg.volume.files import write_atomic
 from contimg_ingest import digest
 from contimg_ingest.cluster import FileSet
 from contimg_ingest.policy import Reason, Refused

@@ -11,7 +11,7 @@ from contimg.errors import BadInput
 from contimg.models.quality import Figure, judge, worst
 from contimg.radio.coordinates import separation
 from contimg.radio.gaussians import beam_difference
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_mosaic import measure, picture, write
 from contimg_mosaic.combine import Maps, combine
 from contimg_mosaic.grid import Grid, make_grid

@@ -4,10 +4,10 @@ import os
 from functools import cache
 
 from contimg.archive import Archive
-from contimg.effects import publish_effect
-from contimg.layout import Layout
 from contimg.servers.s3 import target_of
-from contimg.stage.worker import main
+from contimg.volume.layout import Layout
+from contimg.worker.worker import main
+from contimg_publish.effect import publish_effect
 
 
 @cache

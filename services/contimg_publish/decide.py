@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contimg.errors import BadConfig, BadInput
-from contimg.layout import DATA_TYPES
 from contimg.models.group import Policy, PublishSpec
+from contimg.models.plan import PlanItem, plan_item
 from contimg.models.quality import Verdict
-from contimg.plan import PlanItem, plan_item
-from contimg.stage.base import Run
+from contimg.stage import Run
+from contimg.volume.layout import DATA_TYPES
 
 __all__ = ["allowed", "items", "publish_spec"]
 

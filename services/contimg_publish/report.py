@@ -14,9 +14,9 @@ from PIL import Image
 
 from contimg import __version__
 from contimg.models.manifest import Manifest
+from contimg.models.plan import Plan
 from contimg.models.quality import Figure, Verdict, worst
-from contimg.plan import Plan
-from contimg.stage.base import Run
+from contimg.stage import Run
 from contimg_publish.params import PublishParams
 
 __all__ = ["render"]

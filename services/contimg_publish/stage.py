@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from contimg.models.manifest import Manifest
+from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge, worst
-from contimg.plan import Plan
 from contimg.provenance import prov_document
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_publish.decide import allowed, items, publish_spec
 from contimg_publish.params import PublishParams
 from contimg_publish.report import render

@@ -1,5 +1,5 @@
 """Run the worker of stage solve: ``python -m contimg_solve``."""
 
-from contimg.stage.worker import main
+from contimg.worker.worker import main
 
 main("solve")

@@ -14,7 +14,7 @@ from contimg.errors import BadInput
 from contimg.radio.calibrators import find, transits_inside
 from contimg.radio.coordinates import transit
 from contimg.radio.telescopes import telescope_named
-from contimg.stage.base import Run
+from contimg.stage import Run
 from contimg_solve.catalogs import apparent_dec_rad
 from contimg_solve.data import Recording, open_recording
 

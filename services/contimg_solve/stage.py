@@ -14,7 +14,7 @@ from contimg.errors import BadInput
 from contimg.models.observation import Role
 from contimg.radio.calibrators import find
 from contimg.radio.coordinates import isot
-from contimg.stage.base import ProductDraft, Run, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_solve.calibration import Calibration
 from contimg_solve.catalogs import apparent_dec_rad, read_sources, seen, with_calibrator
 from contimg_solve.choice import Choice, Origin, choose, origin_of, transit_mjd

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from contimg import crash
 from contimg.errors import BadConfig, Damaged, ResourceExhausted, Unavailable
-from contimg.layout import DATA_TYPES, Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.base import Model, TaskId
+from contimg.models.plan import Plan, PlanItem, plan_item
 from contimg.models.quality import Verdict
 from contimg.objectstore import ObjectStore, S3Target
-from contimg.plan import Plan, PlanItem, plan_item
-from contimg.stage.base import Run
-from contimg.stage.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree
+from contimg.stage import Run
+from contimg.volume.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree
+from contimg.volume.layout import DATA_TYPES, Layout
 
 __all__ = ["Archive", "PublishedProduct", "PublishedRecord", "S3Target"]
 

@@ -20,7 +20,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 
 from contimg import crash
 from contimg.errors import BadConfig, ContimgError, Damaged, Unavailable
-from contimg.plan import PlanItem
+from contimg.models.plan import PlanItem
 
 __all__ = ["ObjectStore", "S3Target"]
 

@@ -145,7 +145,7 @@ def kill_child_at_work(pid: int, workspace: Path) -> None:
     while time.monotonic() < deadline:
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(pid).children(recursive=True)
-            at_work = [c for c in children if "contimg.stage.child" in c.cmdline() and "convert" in c.cmdline()]
+            at_work = [c for c in children if "contimg.worker.child" in c.cmdline() and "convert" in c.cmdline()]
             if at_work and list(workspace.glob("*")):
                 at_work[0].kill()
                 return

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from commands import CONTIMG, clean_environment
 
-from contimg.simulate import preset, simulate_dsa110
+from contimg.instruments.dsa110.simulate import preset, simulate_dsa110
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -17,8 +17,8 @@ from commands import CONTIMG, Finished, clean_environment, contimg
 from minio import Minio
 
 from contimg.cli.demo import anchors
-from contimg.files import sha256_file
 from contimg.servers.s3 import EmbeddedS3
+from contimg.volume.files import sha256_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -17,8 +17,8 @@ import contimg
 from contimg import crash
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
-from contimg.stage.attempt import is_abandoned, read_records
-from contimg.stage.commit import read_run
+from contimg.volume.attempt import is_abandoned, read_records
+from contimg.volume.commit import read_run
 
 ROOT = Path(contimg.__file__).parent
 SCRIPT = Path(__file__).parents[1] / "support" / "crash_worker.py"

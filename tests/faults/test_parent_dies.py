@@ -13,8 +13,8 @@ from crash_worker import LIMITS, layout_of, scenario_task
 from nats_fixture import Bench, connected, eventually
 
 from contimg.servers.nats import NatsServer
-from contimg.stage.attempt import read_records
-from contimg.stage.commit import read_run
+from contimg.volume.attempt import read_records
+from contimg.volume.commit import read_run
 
 SCRIPT = Path(__file__).parents[1] / "support" / "crash_worker.py"
 

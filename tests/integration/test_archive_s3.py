@@ -20,11 +20,11 @@ from minio import Minio
 from contimg import crash
 from contimg.archive import Archive
 from contimg.errors import BadConfig, Damaged, Unavailable
-from contimg.layout import Layout
+from contimg.models.plan import Plan, plan_item
 from contimg.models.quality import Verdict
 from contimg.objectstore import PART, ObjectStore
-from contimg.plan import Plan, plan_item
 from contimg.servers.s3 import EmbeddedS3, target_of
+from contimg.volume.layout import Layout
 
 pytest_plugins = ("s3",)
 pytestmark = pytest.mark.integration

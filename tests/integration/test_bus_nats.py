@@ -16,7 +16,7 @@ from contimg.bus import DEAD, EVENTS, TASKS, Asked, Bus
 from contimg.errors import BadConfig, BadInput, Unavailable
 from contimg.limits import KIB
 from contimg.servers.nats import NatsServer
-from contimg.stage.commit import read_run
+from contimg.volume.commit import read_run
 
 pytestmark = pytest.mark.integration
 

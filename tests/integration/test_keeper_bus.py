@@ -18,14 +18,14 @@ from toy_stages import SPEC, toy_task
 from contimg import crash
 from contimg.bus import Bus
 from contimg.errors import BadInput, Damaged, Unavailable
-from contimg.host import Host
+from contimg.host.host import Host
 from contimg.keeper import Keeper, service
 from contimg.keeper.service import KeeperClient, serve_keeper
-from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact, UnsealedFact
 from contimg.servers.nats import NatsServer
-from contimg.stage.handling import Handling, Tools
+from contimg.volume.layout import Layout
+from contimg.worker.handling import Handling, Tools
 
 pytestmark = pytest.mark.integration
 LIMITS = ProtocolLimits(page_bytes=2000, rpc_s=5.0)

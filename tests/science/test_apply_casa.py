@@ -10,7 +10,7 @@ import pytest
 from casacore.tables import table
 from gain_bench import ANTENNAS, applied, applycal, draw_gains, scan_runs, simulated, solved
 
-from contimg.simulate.config import preset
+from contimg.instruments.dsa110.simulate.config import preset
 
 pytestmark = [pytest.mark.science, pytest.mark.casa]
 

@@ -10,8 +10,8 @@ import pytest
 from astropy import units as u
 from uvh5 import Recording, write_set
 
-from contimg.simulate.config import SimulationConfig
-from contimg.simulate.run import simulate_dsa110
+from contimg.instruments.dsa110.simulate.config import SimulationConfig
+from contimg.instruments.dsa110.simulate.run import simulate_dsa110
 from contimg_convert import flag, pyuv, uvh5
 from contimg_ingest.scan import Scanner
 

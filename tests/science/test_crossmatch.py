@@ -7,7 +7,7 @@ from astropy.table import QTable, Table
 from skies import Sky, beam_noise, make_tile, manifest, sin_wcs, write_fits
 
 from contimg.models.manifest import Product
-from contimg.stage.base import Run, StageContext
+from contimg.stage import Run, StageContext
 from contimg_crossmatch.params import CrossmatchParams
 from contimg_crossmatch.stage import NO_CATALOG, CrossmatchStage
 

@@ -23,7 +23,7 @@ from visibility_sim import Observation, Source, random_array, write_ms
 
 from contimg.models.manifest import Manifest, Product
 from contimg.radio.telescopes import stations, telescope
-from contimg.stage.base import Run, StageContext
+from contimg.stage import Run, StageContext
 from contimg_image.params import ImageParams
 from contimg_image.stage import ImageStage
 

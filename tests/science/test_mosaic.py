@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from skies import Sky, image_run, make_tile, sin_wcs
 
-from contimg.stage.base import StageContext
+from contimg.stage import StageContext
 from contimg_mosaic.params import MosaicParams
 from contimg_mosaic.stage import MosaicStage
 

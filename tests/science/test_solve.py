@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from gain_bench import simulated, solved
 
+from contimg.instruments.dsa110.simulate.config import preset
 from contimg.models.quality import Verdict
-from contimg.simulate.config import preset
 from contimg_solve.tables import read_gains
 
 pytestmark = pytest.mark.science
@@ -206,7 +206,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from gain_bench import simulated, solved
-from contimg.simulate.config import preset
+from contimg.instruments.dsa110.simulate.config import preset
 from contimg_solve.tables import read_gains
 here = Path(sys.argv[1])
 config = preset("small-group", observations=2, transit_in=1, integrations=4, integration_s=77.309411328, rfi=None,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from skies import manifest
 
-from contimg.layout import Layout
 from contimg.models.manifest import Product
-from contimg.stage.base import Run
+from contimg.stage import Run
+from contimg.volume.layout import Layout
 
 __all__ = ["commit", "sha256_of"]
 

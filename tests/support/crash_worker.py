@@ -16,10 +16,10 @@ from nats_fixture import QUICK
 from toy_stages import DATE, SPEC, toy_task
 
 from contimg.bus import Bus
-from contimg.layout import Layout
 from contimg.models.task import Task
-from contimg.stage.attempt import open_attempt
-from contimg.stage.worker import Worker
+from contimg.volume.attempt import open_attempt
+from contimg.volume.layout import Layout
+from contimg.worker.worker import Worker
 
 __all__ = ["LIMITS", "SCENARIOS", "layout_of", "scenario_task"]
 

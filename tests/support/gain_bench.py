@@ -14,12 +14,12 @@ from casacore.tables import table
 from skies import manifest
 from visibility_sim import Observation, Source, random_array, write_ms
 
+from contimg.instruments.dsa110.simulate.run import simulate_dsa110
 from contimg.models.manifest import Product
 from contimg.models.observation import ObservationRecord, Role
 from contimg.radio.casa import casadata_path
 from contimg.radio.coordinates import utc
-from contimg.simulate.run import simulate_dsa110
-from contimg.stage.base import Run, StageContext
+from contimg.stage import Run, StageContext
 from contimg_apply.params import ApplyParams
 from contimg_apply.stage import Apply
 from contimg_convert.params import ConvertParams

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 from contimg.archive import Archive
 from contimg.keeper.rows import home_of
-from contimg.layout import DATA_TYPES, Layout
 from contimg.models.fact import GroupRecord
 from contimg.models.manifest import AttemptRecord, AttemptState, InputRef, Manifest, Product
 from contimg.models.observation import ObservationRecord, ObservationState, RawFile
+from contimg.models.plan import Plan, plan_item
 from contimg.models.quality import Verdict, judge
-from contimg.plan import Plan, plan_item
-from contimg.stage.base import Run
-from contimg.stage.disk import checksum
-from contimg.stage.names import name_products
+from contimg.stage import Run
+from contimg.volume.disk import checksum
+from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume.names import name_products
 
 __all__ = ["T0", "Site", "task_of"]
 

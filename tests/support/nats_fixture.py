@@ -11,11 +11,11 @@ from typing import Any
 from toy_stages import SPEC
 
 from contimg.bus import Bus
-from contimg.layout import Layout
 from contimg.limits import MIB, ProtocolLimits
 from contimg.models.task import Event
 from contimg.servers.nats import NatsServer
-from contimg.stage.worker import Worker
+from contimg.volume.layout import Layout
+from contimg.worker.worker import Worker
 
 __all__ = ["QUICK", "Bench", "connected", "eventually"]
 

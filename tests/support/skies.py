@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from contimg.models.manifest import Manifest, Product
-from contimg.stage.base import Run
+from contimg.stage import Run
 
 __all__ = ["Sky", "beam_noise", "image_run", "make_tile", "manifest", "sin_wcs", "tile_pb", "write_fits"]
 

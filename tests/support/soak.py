@@ -28,12 +28,12 @@ from contimg.errors import ContimgError, Unavailable
 from contimg.keeper.cleanup import clean_attempts
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import KeeperClient, serve_keeper
-from contimg.layout import Layout
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
-from contimg.stage.attempt import is_abandoned, read_records
-from contimg.stage.commit import read_run
-from contimg.stage.worker import Worker, register_over
+from contimg.volume.attempt import is_abandoned, read_records
+from contimg.volume.commit import read_run
+from contimg.volume.layout import Layout
+from contimg.worker.worker import Worker, register_over
 
 __all__ = ["Soak"]
 

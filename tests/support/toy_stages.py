@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from contimg.errors import DataQuality, Retryable
-from contimg.layout import Layout
 from contimg.models.identity import task_id
 from contimg.models.manifest import Manifest, Product
 from contimg.models.params import Scope, StageParams, StageSpec
 from contimg.models.quality import Figure, judge
 from contimg.models.task import Limits, Task
-from contimg.stage.base import ProductDraft, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Stage, StageContext, StageResult
+from contimg.volume.layout import Layout
 
 __all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from contimg.cli.main import app
 from contimg.keeper.tables import METADATA
-from contimg.layout import DATA_TYPES, ENVIRONMENT
 from contimg.models.params import specs
 from contimg.pipelines import pipelines
+from contimg.volume.layout import DATA_TYPES, ENVIRONMENT
 
 PAGES = sorted(DOCS.rglob("*.md"))
 STAGES = ["ingest", *specs()]

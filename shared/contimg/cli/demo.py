@@ -18,10 +18,10 @@ from rich.console import Console
 from contimg.cli.result import print_result, result_of, write_result
 from contimg.cli.run import exit_code, run_file
 from contimg.errors import BadConfig
-from contimg.files import make_directory
-from contimg.layout import Layout
-from contimg.local import LocalOptions
-from contimg.outcome import Outcome
+from contimg.host.local import LocalOptions
+from contimg.host.outcome import Outcome
+from contimg.volume.files import make_directory
+from contimg.volume.layout import Layout
 
 __all__ = ["ANCHOR_POSITION", "anchors", "demo", "lay_out"]
 

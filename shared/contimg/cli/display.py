@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from contimg.local import Progress
+from contimg.host.local import Progress
 from contimg.models.group import GroupStatus
 
 __all__ = ["progress_display", "status_table"]

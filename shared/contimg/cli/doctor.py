@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 
 from contimg.errors import ContimgError
-from contimg.files import make_directory
-from contimg.layout import Layout
 from contimg.models.params import specs
 from contimg.servers import program
 from contimg.servers.s3 import weed_program
+from contimg.volume.files import make_directory
+from contimg.volume.layout import Layout
 
 __all__ = ["checks", "doctor"]
 

@@ -11,9 +11,9 @@ import typer
 from contimg.cli.places import DataBase, StageBase, indexes, print_rows
 from contimg.cli.run import layout_of
 from contimg.errors import BadConfig
-from contimg.layout import Layout
+from contimg.host.files import Shelf
 from contimg.models.params import nearest
-from contimg.shelf import Shelf
+from contimg.volume.layout import Layout
 
 __all__ = ["NOUNS", "get"]
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from contimg.keeper.queries import Queries
 from contimg.keeper.readonly import open_readonly
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 __all__ = ["DataBase", "StageBase", "indexes", "print_rows"]
 

@@ -10,10 +10,10 @@ import typer
 from contimg.cli.places import DataBase, StageBase
 from contimg.cli.run import layout_of
 from contimg.errors import BadConfig
-from contimg.files import write_atomic
+from contimg.host.files import Shelf
+from contimg.host.yamlfile import load_group, load_model
 from contimg.models.group import ObservationGroup
-from contimg.resources import load_group, load_model
-from contimg.shelf import Shelf
+from contimg.volume.files import write_atomic
 
 __all__ = ["raise_replay", "replay"]
 

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from contimg.files import write_atomic
+from contimg.host.outcome import Outcome
 from contimg.models.quality import Verdict, worst
-from contimg.outcome import Outcome
+from contimg.volume.files import write_atomic
 
 __all__ = ["print_result", "result_of", "write_result"]
 

@@ -17,12 +17,12 @@ from rich.console import Console
 from contimg.cli.display import progress_display
 from contimg.cli.result import print_result, result_of
 from contimg.errors import BadConfig
-from contimg.files import make_directory
-from contimg.layout import Layout
-from contimg.local import LocalOptions, run_group
-from contimg.outcome import Outcome
-from contimg.resources import load_group
+from contimg.host.local import LocalOptions, run_group
+from contimg.host.outcome import Outcome
+from contimg.host.yamlfile import load_group
 from contimg.telemetry import configure_logging
+from contimg.volume.files import make_directory
+from contimg.volume.layout import Layout
 
 __all__ = ["exit_code", "layout_of", "run", "run_file"]
 

@@ -13,13 +13,13 @@ from contimg.cli.places import DataBase, StageBase, indexes
 from contimg.cli.run import layout_of
 from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
-from contimg.layout import Layout
-from contimg.local import LocalOptions, look_at
+from contimg.host.files import Shelf
+from contimg.host.local import LocalOptions, look_at
+from contimg.host.yamlfile import load_model
 from contimg.models.group import ObservationGroup
 from contimg.models.params import nearest, specs
 from contimg.pipelines import pipeline
-from contimg.resources import load_model
-from contimg.shelf import Shelf
+from contimg.volume.layout import Layout
 
 __all__ = ["log", "show", "why"]
 

@@ -24,7 +24,7 @@ def dsa110(
     preset: str = typer.Option("small-group", help="Packaged settings: tiny, small-group or full."),
 ) -> None:
     """Write DSA-110 subband files (UVH5) and truth.json beside them."""
-    from contimg import simulate  # noqa: PLC0415 - numba takes seconds
+    from contimg.instruments.dsa110 import simulate  # noqa: PLC0415 - numba takes seconds
 
     console = Console(stderr=True)
     settings = simulate.load_config(config) if config else simulate.preset(preset)

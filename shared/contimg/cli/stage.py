@@ -11,7 +11,7 @@ from rich.console import Console
 
 from contimg.errors import BadConfig
 from contimg.models.params import effective, nearest, spec_of
-from contimg.stage.byhand import run_by_hand
+from contimg.worker.byhand import run_by_hand
 
 __all__ = ["parse", "stage"]
 

@@ -14,7 +14,7 @@ from contimg.bus import Bus
 from contimg.errors import BadConfig, ContimgError
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import serve_keeper, tend
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 
 async def _serve(keeper: Keeper) -> None:

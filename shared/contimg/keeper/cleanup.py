@@ -18,12 +18,12 @@ from contimg.keeper.index import Index
 from contimg.keeper.published import points_at, published_names, put_registry
 from contimg.keeper.rows import set_present, text
 from contimg.keeper.tables import runs
-from contimg.layout import DATA_TYPES, Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.manifest import Manifest
-from contimg.stage.attempt import has_live_holder
-from contimg.stage.disk import remove_tree
-from contimg.stage.names import names_of
+from contimg.volume.attempt import has_live_holder
+from contimg.volume.disk import remove_tree
+from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume.names import names_of
 
 __all__ = ["CleanReport", "clean_attempts", "clean_failed", "clean_runs", "note_wanted"]
 

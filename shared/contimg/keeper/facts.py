@@ -15,13 +15,13 @@ from contimg.errors import by_name
 from contimg.keeper.index import Index
 from contimg.keeper.rows import run_fact
 from contimg.keeper.tables import attempts, caltables, groups, observations, runs
-from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import GroupRecord, IngestFact, RunFact, TableFact, TryFact
 from contimg.models.manifest import AttemptRecord, AttemptState, Manifest
 from contimg.models.observation import ObservationRecord
 from contimg.models.task import Limits
-from contimg.stage.attempt import tally
+from contimg.volume.attempt import tally
+from contimg.volume.layout import Layout
 
 __all__ = ["Memory", "lock_is_live", "try_fact", "window"]
 

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from contimg.errors import BadConfig, Unavailable
 from contimg.keeper.mounts import refuse_network
 from contimg.keeper.tables import METADATA, SCHEMA_VERSION, VIEWS, runs
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 __all__ = ["DATABASE_NAMES", "Index", "upsert"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from contimg.errors import BadInput, Damaged
 from contimg.keeper.records import write_record
-from contimg.layout import Layout
 from contimg.models.identity import digest as digest_of
+from contimg.volume.layout import Layout
 
 __all__ = ["load_inputs", "store_inputs"]
 

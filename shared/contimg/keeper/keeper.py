@@ -17,7 +17,6 @@ from sqlalchemy import select
 
 from contimg import crash
 from contimg.errors import Damaged, Unavailable
-from contimg.files import make_directory
 from contimg.keeper.cleanup import CleanReport, clean_attempts, clean_failed, clean_runs, note_wanted
 from contimg.keeper.facts import Memory, try_fact, window
 from contimg.keeper.index import Index
@@ -28,12 +27,13 @@ from contimg.keeper.reference import Reference
 from contimg.keeper.rows import put_attempt, put_group, put_manifest, run_fact, table_fact
 from contimg.keeper.scan import ScanReport, check_products, scan, scan_ingest
 from contimg.keeper.tables import publications, runs
-from contimg.layout import Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import Facts, GroupRecord, IngestFact, TryFact, UnsealedFact
 from contimg.models.manifest import AttemptRecord, AttemptState, Manifest
 from contimg.models.observation import ObservationRecord
-from contimg.stage.attempt import MANIFEST
+from contimg.volume.attempt import MANIFEST
+from contimg.volume.files import make_directory
+from contimg.volume.layout import Layout
 
 __all__ = ["Keeper", "holder"]
 

@@ -14,11 +14,11 @@ from contimg.keeper.index import Index, upsert
 from contimg.keeper.records import read_record, write_record
 from contimg.keeper.rows import text
 from contimg.keeper.tables import data_registry, plans, publications
-from contimg.layout import DATA_TYPES, Layout
 from contimg.models.fact import GroupRecord
 from contimg.models.manifest import Manifest
-from contimg.plan import Plan, plan_item
-from contimg.stage.attempt import MANIFEST
+from contimg.models.plan import Plan, plan_item
+from contimg.volume.attempt import MANIFEST
+from contimg.volume.layout import DATA_TYPES, Layout
 
 __all__ = [
     "is_current",

@@ -9,7 +9,6 @@ from pydantic import Field
 from sqlalchemy import Select, Table, and_, or_, select
 
 from contimg.errors import BadInput
-from contimg.files import sha256_file
 from contimg.keeper.index import Index
 from contimg.keeper.tables import (
     attempts,
@@ -25,6 +24,7 @@ from contimg.keeper.tables import (
 )
 from contimg.models.base import Model
 from contimg.models.manifest import InputRef, Manifest
+from contimg.volume.files import sha256_file
 
 __all__ = ["Lineage", "Queries", "Step"]
 

@@ -8,7 +8,7 @@ from contimg.errors import Unavailable
 from contimg.keeper.index import Index
 from contimg.keeper.keeper import holder
 from contimg.keeper.queries import Queries
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 __all__ = ["open_readonly"]
 

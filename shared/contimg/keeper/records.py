@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from contimg.errors import Damaged, ResourceExhausted
-from contimg.stage.disk import write_durable
+from contimg.volume.disk import write_durable
 
 __all__ = ["read_record", "stamp", "write_record"]
 

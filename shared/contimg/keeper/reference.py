@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contimg.files import sha256_file
 from contimg.keeper.records import stamp
-from contimg.layout import Layout
+from contimg.volume.files import sha256_file
+from contimg.volume.layout import Layout
 
 __all__ = ["Reference"]
 

@@ -21,10 +21,10 @@ from contimg.keeper.tables import (
     products,
     runs,
 )
-from contimg.layout import DATA_TYPES
 from contimg.models.fact import GroupRecord, RunFact, TableFact
 from contimg.models.manifest import AttemptRecord, Manifest
 from contimg.models.observation import ObservationRecord
+from contimg.volume.layout import DATA_TYPES
 
 __all__ = [
     "home_of",

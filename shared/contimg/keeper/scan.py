@@ -17,12 +17,12 @@ from contimg.keeper.published import plans_directory, put_plan, put_registry
 from contimg.keeper.records import read_record, stamp
 from contimg.keeper.rows import home_of, put_attempt, put_group, put_manifest, put_observation, set_present
 from contimg.keeper.tables import attempts, damaged, files, groups, observations, plans, publications, quarantine, runs
-from contimg.layout import DATA_TYPES, Layout
 from contimg.models.fact import GroupRecord
 from contimg.models.manifest import AttemptRecord, Manifest
 from contimg.models.observation import ObservationRecord
-from contimg.plan import Plan
-from contimg.stage.attempt import MANIFEST
+from contimg.models.plan import Plan
+from contimg.volume.attempt import MANIFEST
+from contimg.volume.layout import DATA_TYPES, Layout
 
 __all__ = ["ScanReport", "check_products", "scan", "scan_ingest"]
 

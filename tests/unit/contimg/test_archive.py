@@ -13,9 +13,9 @@ from committed import commit, sha256_of
 from contimg import archive as module
 from contimg.archive import Archive
 from contimg.errors import BadConfig, Damaged, ResourceExhausted, Unavailable
-from contimg.layout import Layout
+from contimg.models.plan import Plan, plan_item
 from contimg.models.quality import Verdict
-from contimg.plan import Plan, plan_item
+from contimg.volume.layout import Layout
 
 A, B, P, Q = (letter * 32 for letter in "abcd")
 NAME = "mosaics/2026-01-25/mosaic_g1_coadd.fits"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from contimg import archive as module
 from contimg import crash
 from contimg.archive import Archive
-from contimg.layout import Layout
+from contimg.models.plan import Plan, plan_item
 from contimg.models.quality import Verdict
-from contimg.plan import Plan, plan_item
+from contimg.volume.layout import Layout
 
 NAME = "mosaics/2026-01-25/mosaic_g1_coadd.fits"
 TABLE = "caltables/2026-01-25/g1_bpcal"

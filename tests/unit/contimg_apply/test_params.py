@@ -6,7 +6,7 @@ import pytest
 
 from contimg.errors import BadConfig
 from contimg.models.params import Scope, effective, load
-from contimg.stage.base import Stage
+from contimg.stage import Stage
 from contimg_apply.params import SPEC, ApplyParams
 
 

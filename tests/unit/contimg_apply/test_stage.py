@@ -10,7 +10,7 @@ from gain_bench import ANTENNAS, applied, draw_gains, scan_runs, solved
 
 from contimg.errors import BadInput, ResourceExhausted
 from contimg.models.quality import Verdict
-from contimg.stage.base import Run
+from contimg.stage import Run
 from contimg_apply.ms import calibrate, copy, grid_of
 
 NOISE = 0.2

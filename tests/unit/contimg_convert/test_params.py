@@ -7,8 +7,8 @@ import math
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.layout import DATA_TYPES
 from contimg.models.params import Scope, effective
+from contimg.volume.layout import DATA_TYPES
 from contimg_convert.params import SPEC, ConvertParams
 
 

@@ -13,7 +13,7 @@ from contimg.errors import BadInput
 from contimg.models.observation import ObservationRecord, ObservationState, RawFile, Role
 from contimg.models.params import effective, load
 from contimg.models.quality import Verdict
-from contimg.stage.base import StageContext
+from contimg.stage import StageContext
 from contimg_convert.params import SPEC, ConvertParams
 from contimg_convert.stage import Convert
 

@@ -4,7 +4,7 @@ import pytest
 
 from contimg.errors import BadConfig
 from contimg.models.params import Scope, effective, load
-from contimg.stage.base import Stage
+from contimg.stage import Stage
 from contimg_crossmatch.params import SPEC, CrossmatchParams
 
 LIMITS = [  # field, values at the limit that are allowed, values beyond that are not

@@ -9,7 +9,7 @@ from skies import Sky, beam_noise, make_tile, manifest, sin_wcs, tile_pb
 from contimg.errors import BadInput
 from contimg.models.manifest import Product
 from contimg.models.quality import Verdict
-from contimg.stage.base import Run, StageContext
+from contimg.stage import Run, StageContext
 from contimg_crossmatch.params import CrossmatchParams
 from contimg_crossmatch.stage import NO_CATALOG, CrossmatchStage
 

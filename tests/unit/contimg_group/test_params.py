@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.layout import DATA_TYPES
 from contimg.models.params import Scope, effective
 from contimg.models.survey import GroupRules
+from contimg.volume.layout import DATA_TYPES
 from contimg_group.params import SPEC, GroupParams
 
 

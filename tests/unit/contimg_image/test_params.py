@@ -5,7 +5,7 @@ import pytest
 from contimg.errors import BadConfig
 from contimg.models.params import effective, load
 from contimg.radio.beams import BEAM_MODELS
-from contimg.stage.base import Stage
+from contimg.stage import Stage
 from contimg_image.params import SPEC, ImageParams
 
 

@@ -9,7 +9,7 @@ from astropy.io import fits
 from contimg.errors import BadConfig, BadInput
 from contimg.models.manifest import Manifest, Product
 from contimg.models.quality import Verdict
-from contimg.stage.base import Run, StageContext
+from contimg.stage import Run, StageContext
 from contimg_image.params import ImageParams
 from contimg_image.stage import ImageStage
 

@@ -9,7 +9,7 @@ from skies import Sky, image_run, make_tile, sin_wcs
 
 from contimg.errors import BadConfig, BadInput
 from contimg.models.quality import Verdict
-from contimg.stage.base import StageContext
+from contimg.stage import StageContext
 from contimg_mosaic.params import MosaicParams
 from contimg_mosaic.stage import MosaicStage
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from skies import manifest
 
 from contimg.errors import BadConfig, BadInput
-from contimg.layout import DATA_TYPES
 from contimg.models.group import Policy, PublishSpec
 from contimg.models.manifest import Product
+from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge
-from contimg.plan import Plan
-from contimg.stage.base import Run
+from contimg.stage import Run
+from contimg.volume.layout import DATA_TYPES
 from contimg_publish.decide import INCLUDE, allowed, items, publish_spec
 from contimg_publish.stage import _failing
 

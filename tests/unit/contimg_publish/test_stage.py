@@ -14,12 +14,12 @@ from astropy.table import QTable
 from committed import commit
 
 from contimg.errors import BadConfig, BadInput
-from contimg.layout import Layout
 from contimg.models.group import Policy, PublishSpec
 from contimg.models.manifest import Usage
+from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge
-from contimg.plan import Plan
-from contimg.stage.base import StageContext
+from contimg.stage import StageContext
+from contimg.volume.layout import Layout
 from contimg_publish import stage as module
 from contimg_publish.decide import allowed
 from contimg_publish.params import PublishParams

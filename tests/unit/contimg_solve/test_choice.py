@@ -8,7 +8,7 @@ from skies import manifest
 
 from contimg.errors import BadConfig, BadInput
 from contimg.models.manifest import Product
-from contimg.stage.base import Run
+from contimg.stage import Run
 from contimg_solve.choice import choose, origin_of
 
 

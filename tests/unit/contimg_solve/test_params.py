@@ -7,7 +7,7 @@ import pytest
 from contimg.errors import BadConfig
 from contimg.models.params import Scope, effective, load
 from contimg.radio.beams import BEAM_MODELS
-from contimg.stage.base import Stage
+from contimg.stage import Stage
 from contimg_solve.params import SPEC, SolveParams
 
 LIMITS = [  # field, values at the limit that are allowed, values beyond that are not

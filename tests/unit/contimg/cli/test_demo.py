@@ -10,8 +10,8 @@ import pytest
 from contimg.cli import demo
 from contimg.cli.demo import ANCHOR_POSITION, anchors, lay_out
 from contimg.errors import BadConfig
-from contimg.files import sha256_file
-from contimg.resources import load_group
+from contimg.host.yamlfile import load_group
+from contimg.volume.files import sha256_file
 
 TRUE = {
     "solve.flux.1445+099": 2.5265,

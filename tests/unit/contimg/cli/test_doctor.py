@@ -11,7 +11,7 @@ from contimg.cli import doctor
 from contimg.cli.doctor import checks
 from contimg.cli.main import app
 from contimg.errors import ContimgError
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 
 @pytest.fixture

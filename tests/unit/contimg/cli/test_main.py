@@ -13,7 +13,7 @@ from contimg import __version__, errors
 from contimg.cli import main as entry
 from contimg.cli.display import progress_display, status_table
 from contimg.cli.main import app
-from contimg.local import Progress
+from contimg.host.local import Progress
 from contimg.models.group import GroupStatus, StageStatus
 from contimg.models.quality import Verdict
 

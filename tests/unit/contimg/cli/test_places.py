@@ -12,10 +12,10 @@ from contimg.cli.get import NOUNS
 from contimg.cli.main import app
 from contimg.cli.places import print_rows
 from contimg.errors import ContimgError
+from contimg.host.files import Shelf
 from contimg.keeper import Keeper
-from contimg.layout import Layout
 from contimg.models.group import GroupStatus, ObservationGroup
-from contimg.shelf import Shelf
+from contimg.volume.layout import Layout
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from contimg.cli.main import app
 from contimg.cli.replay import raise_replay
 from contimg.errors import BadConfig
-from contimg.layout import Layout
-from contimg.resources import load_group
-from contimg.shelf import Shelf
+from contimg.host.files import Shelf
+from contimg.host.yamlfile import load_group
+from contimg.volume.layout import Layout
 
 TEXT = """\
 # my group

@@ -15,10 +15,10 @@ from contimg.cli.main import app
 from contimg.cli.result import print_result, result_of, write_result
 from contimg.cli.run import _terminated_as_interrupt, exit_code, layout_of
 from contimg.errors import BadConfig
-from contimg.layout import Layout
+from contimg.host.outcome import Outcome
 from contimg.models.group import GroupStatus
 from contimg.models.quality import Verdict, judge
-from contimg.outcome import Outcome
+from contimg.volume.layout import Layout
 
 
 def outcome(phase="Published", figures=None, products=(), verdict=Verdict.PASS):

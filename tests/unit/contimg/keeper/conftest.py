@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from keeper_site import Site
 
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contimg.errors import BadConfig, Unavailable
 from contimg.keeper import Keeper
 from contimg.keeper.index import Index
 from contimg.keeper.tables import SCHEMA_VERSION
-from contimg.layout import Layout
+from contimg.volume.layout import Layout
 
 
 def pragma(index, name, what):

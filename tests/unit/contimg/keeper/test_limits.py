@@ -16,11 +16,11 @@ from contimg.keeper.facts import try_fact, window
 from contimg.keeper.inputs import load_inputs, store_inputs
 from contimg.keeper.rows import home_of, text
 from contimg.keeper.service import HANDLERS, WANTED_PAGE, KeeperClient
-from contimg.layout import DATA_TYPES, Layout
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact
 from contimg.models.manifest import AttemptRecord
 from contimg.models.observation import ObservationRecord
+from contimg.volume.layout import DATA_TYPES, Layout
 
 LIMITS = ProtocolLimits()
 TICK = timedelta(microseconds=1)

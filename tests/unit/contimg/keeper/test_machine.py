@@ -14,8 +14,8 @@ from keeper_site import Site, task_of
 
 from contimg.keeper import Keeper
 from contimg.keeper.tables import runs
-from contimg.layout import Layout
-from contimg.stage.disk import remove_tree
+from contimg.volume.disk import remove_tree
+from contimg.volume.layout import Layout
 
 UNITS = st.sampled_from(["a", "b", "c"])
 STAGES = st.sampled_from(["convert", "mosaic"])

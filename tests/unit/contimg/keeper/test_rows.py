@@ -9,7 +9,7 @@ from sqlalchemy import select
 from contimg.keeper import Keeper
 from contimg.keeper.rows import home_of, table_fact
 from contimg.keeper.tables import caltables
-from contimg.layout import DATA_TYPES
+from contimg.volume.layout import DATA_TYPES
 
 OWN = {"mode": "own", "calibrator": "3C48", "transit": "2026-01-25T22:27:10", "dec_deg": 33.16}
 

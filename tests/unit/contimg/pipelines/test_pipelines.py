@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.layout import DATA_TYPES
 from contimg.models.params import effective, specs
 from contimg.pipelines import pipeline, pipelines
 from contimg.radio.telescopes import telescope
+from contimg.volume.layout import DATA_TYPES
 
 ORDER = ["ingest", "convert", "group", "solve", "apply", "image", "mosaic", "crossmatch", "publish"]
 

@@ -1,0 +1,1 @@
+"""Telescopes as the platform sees them; each is a package found by its entry point."""

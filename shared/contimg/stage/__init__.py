@@ -1,1 +1,0 @@
-"""Everything around a stage's science: attempt, commit, warm child, worker loop, command line."""

@@ -1,0 +1,110 @@
+"""What is left of a failed attempt (architecture.md, P7): a record, an error log, a few small files."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contimg import crash
+from contimg.errors import ContimgError, by_name
+from contimg.limits import MIB, ProtocolLimits
+from contimg.models.manifest import AttemptRecord, AttemptState, Usage
+from contimg.models.task import Task
+from contimg.volume.attempt import ATTEMPT, LOG, Attempt, Tally, close_record
+from contimg.volume.disk import remove_tree, write_durable
+from contimg.volume.layout import Layout
+
+__all__ = ["Failure", "backoff_s", "close_failed", "forbids_another"]
+
+_KEPT_SUFFIXES = {".json", ".log", ".png", ".txt"}
+_KEPT_BYTES = MIB
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed."""
+
+    error: str
+    """Class name in :mod:`contimg.errors`."""
+    message: str
+    counted: bool = True
+    """Whether it uses up a try."""
+
+    @classmethod
+    def of(cls, error: ContimgError) -> Failure:
+        """Return the failure that one of our errors stands for."""
+        name = type(error).__name__
+        return cls(name, str(error), counted=name != "WorkerLost")
+
+    @classmethod
+    def unforeseen(cls, message: str, before: Tally) -> Failure:
+        """Return the failure of a crash or of an error that nobody foresaw: one more try, then it is final."""
+        return cls("Terminal" if before.failed else "Retryable", message)
+
+
+def forbids_another(failed: Tally, tries: int, limits: ProtocolLimits) -> bool:
+    """Whether a task is given up after the failures on record.
+
+    Parameters
+    ----------
+    failed
+        The count after the last failure.
+    tries
+        How many counted failures are allowed.
+    """
+    if failed.last is not None and not by_name(failed.last.error).retryable:
+        return True
+    return failed.failed >= tries or failed.lost >= limits.lost_cap
+
+
+def backoff_s(failed: int, limits: ProtocolLimits) -> float:
+    """Return how long to wait after the ``failed``-th failure (from 1), spread by the jitter."""
+    wait = min(limits.retry_base_s * limits.retry_factor ** max(failed - 1, 0), limits.retry_cap_s)
+    return wait * random.uniform(1.0, 1.0 + limits.retry_jitter)  # noqa: S311 - spreads load, guards nothing
+
+
+def close_failed(layout: Layout, attempt: Attempt, task: Task, failure: Failure, usage: Usage) -> AttemptRecord:
+    """Write the record and the error log of a failed attempt, keep its small files, remove its directory."""
+    record = attempt.record.model_copy(
+        update={
+            "state": AttemptState.FAILED,
+            "error": failure.error,
+            "message": failure.message,
+            "counted": failure.counted,
+            "finished": datetime.now(UTC),
+            "usage": usage,
+        }
+    )
+    closed = close_record(layout, record)
+    crash.point("failure.recorded")
+    directory = layout.failed / task.date
+    directory.mkdir(parents=True, exist_ok=True)
+    _keep_files(attempt.path, directory / attempt.job)
+    crash.point("failure.kept")
+    write_durable(directory / f"{attempt.job}_error.log", _error_log(closed, attempt.path / LOG))
+    crash.point("failure.logged")
+    attempt.release()
+    remove_tree(attempt.path)
+    crash.point("failure.removed")
+    return closed
+
+
+def _error_log(record: AttemptRecord, log: Path) -> str:
+    head = f"{record.error}: {record.message}\n\n{record.model_dump_json(indent=1)}\n"
+    if not log.exists():
+        return head
+    return f"{head}\n--- log of the attempt ---\n{log.read_text(errors='replace')}"
+
+
+def _keep_files(workdir: Path, kept: Path) -> None:
+    """Copy small top-level files; the log has its own place."""
+    if not workdir.is_dir():
+        return
+    for path in sorted(workdir.iterdir()):
+        small = path.is_file() and not path.is_symlink() and path.stat().st_size <= _KEPT_BYTES
+        if small and path.suffix in _KEPT_SUFFIXES and path.name not in {ATTEMPT, LOG}:
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept / path.name)

@@ -1,0 +1,341 @@
+"""From a delivered message to its end (architecture.md, P3 to P7).
+
+The order of the steps is the protocol. Each may be the last before a crash; what a successor finds on disk (lock,
+records, attempt directories, runs) tells it how to go on. The bus may fail at any time: nothing it carries is
+truth, and no outage ends a child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from contimg import crash
+from contimg.bus import Bus, TaskMessage
+from contimg.errors import BadInput, ContimgError, ResourceExhausted, Retryable, Unavailable, WorkerLost
+from contimg.limits import ProtocolLimits
+from contimg.models.manifest import AttemptRecord, Usage
+from contimg.models.params import StageSpec
+from contimg.models.task import Task
+from contimg.stage import Run
+from contimg.telemetry import ATTEMPT_SECONDS, PEAK_BYTES, TASKS
+from contimg.volume.attempt import Attempt, TaskLock, open_attempt, read_records, settle, tally
+from contimg.volume.commit import commit, read_run
+from contimg.volume.disk import make_read_only
+from contimg.volume.failure import Failure, backoff_s, close_failed, forbids_another
+from contimg.volume.layout import Layout
+from contimg.volume.names import name_products
+from contimg.worker.context import read_observation
+from contimg.worker.reply import Unforeseen, read_reply
+from contimg.worker.warm import ChildDied, WarmChild, completed
+from contimg.worker.watch import Frozen, Pulse, Watch
+
+__all__ = ["Effect", "Handling", "Register", "Tools"]
+
+Register = Callable[[dict[str, Any]], Awaitable[Any]]
+"""``await register({"kind": "run" or "attempt", "task": id, "home": type, "number": attempt})``.
+
+Returns when the keeper has indexed it; raises Unavailable when it does not answer, and is then called again.
+"""
+
+Effect = Callable[[Run, Task], Sequence[dict[str, Any]] | None]
+"""Parent-side effect of a stage, run in a thread after the commit; idempotent; raises errors of ours.
+
+It may return what is to be registered after the run, e.g. ``{"kind": "group", "record": ...}``.
+"""
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What handling a message needs."""
+
+    layout: Layout
+    bus: Bus
+    spec: StageSpec
+    limits: ProtocolLimits
+    register: Register
+    effect: Effect | None
+    jobs: asyncio.Semaphore
+    child: Callable[[], Awaitable[WarmChild]]
+    """Gives a child that is fit for an attempt."""
+    drop_child: Callable[[], Awaitable[None]]
+
+
+async def _thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a step in a thread, to its end."""
+    return await completed(asyncio.to_thread(function, *arguments))
+
+
+async def _quietly(call: Awaitable[None]) -> None:
+    """Tell the bus something it may miss: the message is then delivered again."""
+    with contextlib.suppress(Unavailable):
+        await call
+
+
+class Handling:
+    """One message in hand."""
+
+    def __init__(self, tools: Tools, message: TaskMessage) -> None:
+        self._tools, self._message = tools, message
+        self._layout, self._bus, self._limits = tools.layout, tools.bus, tools.limits
+        self._lock: TaskLock | None = None
+        self._next_event = 0.0
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """See the message through; on return or cancellation it is acked, handed back, given up or left alone."""
+        crash.point("worker.fetched")
+        task = await self._readable_task()
+        if task is None:
+            return
+        try:
+            async with self._alive(), self._tools.jobs:
+                await self._see_through(task)
+        except asyncio.CancelledError:
+            await _quietly(self._message.nak())
+            raise
+        except Frozen:
+            _log.warning("frozen: attempt discarded", task=task.task)
+        except OSError as error:
+            wait = self._limits.space_s if error.errno == errno.ENOSPC else self._limits.busy_s
+            _log.exception("the worker cannot use its disk", task=task.task)
+            await _quietly(self._message.nak(wait))
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    async def _readable_task(self) -> Task | None:
+        spec = self._tools.spec
+        try:
+            task = self._message.parse() if self._message.readable else None
+        except BadInput as error:
+            _log.error("unreadable task", error=str(error))
+            await _quietly(self._message.term())
+            return None
+        if task is None or (task.stage, task.recipe_version) != (spec.name, spec.recipe_version):
+            _log.warning("VersionSkew: handed back", subject=self._message.subject, ours=spec.recipe_version)
+            await _quietly(self._message.nak(self._limits.skew_s))
+            return None
+        return await self._with_inputs(task) if task.inputs_digest else task
+
+    async def _with_inputs(self, task: Task) -> Task | None:
+        """Get the inputs that were too many for the message from the keeper (P2)."""
+        try:
+            answer = await self._bus.request(f"contimg.rpc.{self._bus.shard}.inputs", {"digest": task.inputs_digest})
+        except ContimgError as error:
+            _log.warning("inputs not to be had; handed back", task=task.task, error=str(error))
+            await _quietly(self._message.nak(self._limits.busy_s))
+            return None
+        inputs = {home: tuple(tasks) for home, tasks in answer["inputs"].items()}
+        return task.model_copy(update={"inputs": inputs, "inputs_digest": ""})
+
+    @contextlib.asynccontextmanager
+    async def _alive(self) -> AsyncIterator[None]:
+        """Show every tick that the message is worked on. The child's progress is watched beside this, and ends it."""
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.wait({beating, *self._sending})
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.tick_s)
+            await _quietly(self._message.in_progress())
+            if self._lock is not None:
+                self._lock.touch()
+
+    async def _see_through(self, task: Task) -> None:
+        try:
+            await self._start(task)
+        except ContimgError as error:  # an effect that failed, a damaged run, a run that the keeper refuses
+            round_ = tally(read_records(self._layout, task.task), task.round).round
+            attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, round_)
+            await self._fail(task, attempt, Failure.of(error), Usage())
+
+    # -- P3 -----------------------------------------------------------------------------------------------------
+
+    async def _start(self, task: Task) -> None:
+        lock = self._lock = TaskLock.take(self._layout, task.task)
+        if not lock.held and lock.age_s < self._limits.lock_fresh_s:
+            await _quietly(self._message.nak(self._limits.busy_s))
+            return
+        lock.touch()
+        for record in await _thread(settle, self._layout, task.task, self._layout.run(task.home, task.task)):
+            await self._register_attempt(task, record)
+        run = read_run(self._layout, task.home, task.task)
+        if run is not None:
+            await _thread(make_read_only, run.path)  # whoever committed it may have died before
+            TASKS.labels(task.stage, "adopted").inc()
+            await self._finish(task, run)
+            return
+        count = tally(read_records(self._layout, task.task), task.round)
+        if forbids_another(count, task.limits.tries, self._limits):
+            await self._give_up(task, count.last)
+        elif (short := self._short_of_space(task)) > 0:
+            what = f"WaitingForSpace: {short} bytes are missing in {self._layout.active(self._tools.spec.workspace)}"
+            _log.warning(what, task=task.task, stage=task.stage)
+            await self._tell("progress", task, {"attempt": 0, "done": 0, "total": 0, "what": what})
+            await _quietly(self._message.nak(self._limits.space_s))
+        else:
+            attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, count.round)
+            await self._work(task, attempt)
+
+    def _short_of_space(self, task: Task) -> int:
+        """Return how many bytes are missing for the stage's estimate: 1.2 times its inputs, plus the margin."""
+        needed = max(int(1.2 * self._input_bytes(task)), self._limits.space_floor_bytes)
+        directory = self._layout.active(self._tools.spec.workspace)
+        directory.mkdir(parents=True, exist_ok=True)
+        return int((1 + self._limits.space_margin) * needed) - shutil.disk_usage(directory).free
+
+    def _input_bytes(self, task: Task) -> int:
+        runs = [read_run(self._layout, home, one) for home, ids in task.inputs.items() for one in ids]
+        total = sum(product.bytes for run in runs if run for product in run.manifest.products)
+        with contextlib.suppress(Retryable):  # a missing record is the child's to report
+            total += read_observation(self._layout, task.observation).bytes if task.observation else 0
+        return total
+
+    # -- P4 and P5 ----------------------------------------------------------------------------------------------
+
+    async def _work(self, task: Task, attempt: Attempt) -> None:
+        TASKS.labels(task.stage, "started").inc()
+        await self._tell("started", task, {"attempt": attempt.record.number})
+        usage = Usage()
+        try:
+            child = await self._tools.child()
+            watched = Watch(child, task, self._limits, Pulse(self._limits))
+            try:
+                answer = await watched.run(attempt.path, lambda *what: self._progress(task, attempt, *what))
+            finally:
+                usage = watched.usage()
+            crash.point("worker.answered")
+            run = await _thread(commit, self._layout, attempt, task, read_reply(answer), usage)
+        except asyncio.CancelledError:
+            await self._hand_back(task, attempt, "the worker was told to stop")
+            raise
+        except Frozen:
+            await self._hand_back(task, attempt, "this worker was frozen while others went on")
+            raise
+        except (ContimgError, ChildDied, Unforeseen, OSError, ValueError) as error:
+            await self._tools.drop_child()
+            await self._fail(task, attempt, self._judge(task, error), usage)
+        else:
+            attempt.release()
+            ATTEMPT_SECONDS.labels(task.stage).observe(usage.wall_s)
+            PEAK_BYTES.labels(task.stage).set(usage.peak_bytes)
+            TASKS.labels(task.stage, "committed").inc()
+            await self._finish(task, run)
+
+    def _judge(self, task: Task, error: Exception) -> Failure:
+        """Return what kind of failure an error is."""
+        before = tally(read_records(self._layout, task.task), task.round)
+        if isinstance(error, ContimgError):
+            return Failure.of(error)
+        if isinstance(error, ChildDied) and error.status == -signal.SIGKILL:
+            return Failure.of(WorkerLost(f"{error}, by somebody else or because the machine ran out of memory"))
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return Failure.of(ResourceExhausted(f"the disk of the run is full: {error}; free some space"))
+        return Failure.unforeseen(str(error), before)
+
+    async def _hand_back(self, task: Task, attempt: Attempt, why: str) -> None:
+        """End an attempt that is nobody's fault: its record stays and counts as no try."""
+        await self._tools.drop_child()
+        if attempt.path.exists():
+            failure = Failure("Retryable", why, counted=False)
+            await _thread(close_failed, self._layout, attempt, task, failure, Usage())
+        attempt.release()
+        TASKS.labels(task.stage, "handed_back").inc()
+        crash.point("worker.handed-back")
+
+    def _progress(self, task: Task, attempt: Attempt, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        if now < self._next_event:
+            return
+        self._next_event = now + self._limits.progress_s
+        data = {"attempt": attempt.record.number, "done": done, "total": total, "what": what}
+        sending = asyncio.create_task(self._tell("progress", task, data))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    # -- P6 -----------------------------------------------------------------------------------------------------
+
+    async def _finish(self, task: Task, run: Run) -> None:
+        crash.point("worker.committed")
+        noted = None if self._tools.effect is None else await _thread(self._tools.effect, run, task)
+        crash.point("worker.effected")
+        await _thread(name_products, self._layout, run)
+        crash.point("worker.named")
+        number = run.manifest.attempt
+        await self._registered({"kind": "run", "task": task.task, "home": task.home, "number": number})
+        for payload in noted or ():
+            await self._registered(payload)
+        crash.point("worker.registered")
+        data = {"attempt": number, "home": task.home, "verdict": run.manifest.verdict}
+        await self._tell("committed", task, data)
+        crash.point("worker.told")
+        await _quietly(self._message.ack(self._limits.rpc_s))
+        crash.point("worker.acked")
+
+    async def _registered(self, payload: dict[str, Any]) -> None:
+        """Tell the keeper until it has understood."""
+        while True:
+            try:
+                await self._tools.register(payload)
+            except Unavailable as error:
+                _log.info("the keeper is silent", error=str(error), **payload)
+                await asyncio.sleep(self._limits.register_s)
+            else:
+                return
+
+    async def _register_attempt(self, task: Task, record: AttemptRecord) -> None:
+        payload = {"kind": "attempt", "task": task.task, "home": task.home, "number": record.number}
+        try:
+            await self._registered(payload)
+        except ContimgError as error:  # the record is on disk; the keeper's scan finds it
+            _log.warning("the keeper refuses an attempt", error=str(error), **payload)
+
+    async def _tell(self, kind: str, task: Task, data: dict[str, Any]) -> None:
+        common = {"task": task.task, "group": task.group, "unit": task.unit, "trace": task.trace}
+        await self._bus.event(kind, task.stage, task.unit, common | data)
+
+    # -- P7 -----------------------------------------------------------------------------------------------------
+
+    async def _fail(self, task: Task, attempt: Attempt, failure: Failure, usage: Usage) -> None:
+        TASKS.labels(task.stage, "failed").inc()
+        closed = await _thread(close_failed, self._layout, attempt, task, failure, usage)
+        await self._register_attempt(task, closed)
+        crash.point("failure.registered")
+        count = tally(read_records(self._layout, task.task), task.round)
+        if forbids_another(count, task.limits.tries, self._limits):
+            await self._give_up(task, closed)
+            return
+        await self._tell_failure(task, closed, final=False)
+        await _quietly(self._message.nak(backoff_s(count.failed, self._limits)))
+        crash.point("failure.handed-back")
+
+    async def _give_up(self, task: Task, last: AttemptRecord | None) -> None:
+        assert last is not None  # noqa: S101 - only failures on record forbid another try
+        await self._tell_failure(task, last, final=True)
+        crash.point("failure.told")
+        TASKS.labels(task.stage, "dead").inc()
+        await _quietly(self._bus.dead(task, f"{last.error}: {last.message}"))
+        crash.point("failure.copied")
+        await _quietly(self._message.term())
+        crash.point("failure.given-up")
+
+    async def _tell_failure(self, task: Task, record: AttemptRecord, *, final: bool) -> None:
+        data = {"attempt": record.number, "error": record.error, "message": record.message, "final": final}
+        await self._tell("failed", task, data)

@@ -1,0 +1,143 @@
+"""Resources and status files: what the API server keeps on a cluster."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contimg.errors import BadConfig
+from contimg.host.files import Shelf
+from contimg.models.group import Condition, GroupStatus, ObservationGroup
+from contimg.volume.layout import Layout
+
+NOW = datetime(2026, 1, 25, 23, tzinfo=UTC)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(Layout(tmp_path / "stage", tmp_path / "data"))
+
+
+def group(name="g1", count=3, **spec):
+    observations = {"start": "2026-01-25T22:26:00Z", "count": count}
+    return ObservationGroup.model_validate(
+        {"metadata": {"name": name}, "spec": {"pipeline": "dsa110-continuum", "observations": observations, **spec}}
+    )
+
+
+def status(phase="Running", message=""):
+    condition = Condition(
+        type="Progressing", status="True", reason="Running", message=message, observed_generation=1,
+        last_transition_time=NOW,
+    )  # fmt: skip
+    return GroupStatus(observed_generation=1, phase=phase, message=message, conditions=(condition,))
+
+
+def test_a_kept_group_comes_back_with_where_it_came_from(shelf, tmp_path):
+    source = tmp_path / "g1.yaml"
+    kept = shelf.put(group(), source)
+    assert shelf.get("g1") == (kept, source)
+    assert shelf.source("g1") == source
+    assert shelf.names() == ["g1"]
+
+
+def test_a_relative_source_is_found_from_anywhere(shelf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    shelf.put(group(), Path("sub/../g1.yaml"))
+    assert shelf.source("g1") == tmp_path / "g1.yaml"
+
+
+def test_the_generation_rises_with_the_spec_and_only_then(shelf, tmp_path):
+    source = tmp_path / "g1.yaml"
+    generations = [
+        shelf.put(item, source).metadata.generation
+        for item in (group(), group(), group(count=4), group(count=4), group(count=4, suspend=True), group(count=3))
+    ]
+    assert generations == [1, 1, 2, 2, 3, 4]
+
+
+def test_a_generation_in_the_users_file_says_nothing(shelf, tmp_path):
+    given = group().model_copy(update={"metadata": group().metadata.model_copy(update={"generation": 40})})
+    assert shelf.put(given, tmp_path / "g1.yaml").metadata.generation == 1
+
+
+def test_groups_do_not_disturb_each_other(shelf, tmp_path):
+    for name in ("b", "a"):
+        shelf.put(group(name), tmp_path / f"{name}.yaml")
+    shelf.put_status(group("a"), tmp_path / "a.yaml", status("Published"))
+    assert shelf.names() == ["a", "b"]
+    assert shelf.status("a").phase == "Published"
+    assert shelf.status("b") is None
+
+
+def test_an_unknown_group_offers_the_nearest(shelf, tmp_path):
+    with pytest.raises(
+        BadConfig, match=r"no group 'ngc5921' was run with state directory .*/state; 0 groups are known"
+    ):
+        shelf.get("ngc5921")
+    shelf.put(group("ngc5921"), tmp_path / "n.yaml")
+    with pytest.raises(BadConfig, match="did you mean 'ngc5921'"):
+        shelf.get("ngc5912")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"source": "x"}', '{"source": "x", "resource": {"kind": "Survey"}}', '{"resource": 3}'],
+)
+def test_a_damaged_record_says_how_it_is_mended(shelf, tmp_path, text):
+    shelf.put(group(), tmp_path / "g1.yaml")
+    (shelf.directory / "g1.json").write_text(text)
+    with pytest.raises(BadConfig, match=r"g1\.json is damaged \(\w+\); start 'contimg run' with its YAML again"):
+        shelf.get("g1")
+
+
+def test_starting_a_group_again_mends_its_damaged_record(shelf, tmp_path):
+    shelf.put(group(), tmp_path / "g1.yaml")
+    (shelf.directory / "g1.json").write_text("{")
+    shelf.put(group(), tmp_path / "g1.yaml")
+    assert shelf.get("g1")[0].spec == group().spec
+    shelf.put_status(group(), tmp_path / "g1.yaml", status().model_copy(update={"observed_generation": 6}))
+    (shelf.directory / "g1.json").write_text("{")
+    assert shelf.put(group(), tmp_path / "g1.yaml").metadata.generation == 7, "conditions must not seem to be of today"
+
+
+def test_the_status_stands_beside_the_users_file_too(shelf, tmp_path):
+    source = tmp_path / "g1.yaml"
+    shelf.put_status(group(), source, status(message="convert: 3 of 3 µJy"))
+    shown = yaml.safe_load((tmp_path / "g1.status.yaml").read_text())["status"]
+    assert shown["phase"] == "Running"
+    assert shown["message"] == "convert: 3 of 3 µJy"
+    assert shown["conditions"][0]["observedGeneration"] == 1
+    assert GroupStatus.model_validate(shown) == shelf.status("g1")
+
+
+@pytest.mark.parametrize("block", ["missing directory", "directory in the way", "proc"])
+def test_a_place_that_cannot_be_written_costs_only_the_copy(shelf, tmp_path, block):
+    source = tmp_path / "g1.yaml"
+    if block == "missing directory":
+        source = tmp_path / "nowhere" / "g1.yaml"
+    elif block == "proc":
+        source = Path("/proc/g1.yaml")
+    else:
+        (tmp_path / "g1.status.yaml").mkdir()
+    shelf.put_status(group(), source, status("Published"))
+    assert shelf.status("g1").phase == "Published"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"phase": 3}', '{"phase": "Running", "new": 1}'])
+def test_a_status_that_cannot_be_read_counts_as_none(shelf, text):
+    shelf.directory.mkdir(parents=True)
+    (shelf.directory / "g1.status.json").write_text(text)
+    assert shelf.status("g1") is None
+
+
+def test_the_record_is_the_resource_as_kubernetes_spells_it(shelf, tmp_path):
+    shelf.put(group(minMembers=2), tmp_path / "g1.yaml")
+    record = json.loads((shelf.directory / "g1.json").read_text())
+    assert record["resource"]["spec"]["minMembers"] == 2
+    assert record["resource"]["apiVersion"] == "contimg.dsa110.org/v1alpha1"

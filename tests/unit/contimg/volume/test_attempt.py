@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_stages import toy_task
+
+from contimg.models.manifest import AttemptRecord, AttemptState
+from contimg.volume.attempt import (
+    TaskLock,
+    _try_number,
+    close_record,
+    find_directories,
+    has_live_holder,
+    is_abandoned,
+    open_attempt,
+    read_records,
+    settle,
+    tally,
+)
+
+TASK = toy_task()
+
+
+def opened(layout, round_=0):
+    return open_attempt(layout, "toying", TASK, round_)
+
+
+def run_of(layout):
+    return layout.run("image", TASK.task)
+
+
+def test_the_lock_is_exclusive_between_processes_and_is_left_to_no_child(layout):
+    lock = TaskLock.take(layout, TASK.task)
+    assert lock.held
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "close_fds": False}
+    child = subprocess.Popen([sys.executable, "-c", "print('up', flush=True); input()"], **pipes)
+    assert child.stdout.readline() == b"up\n"
+    assert not TaskLock.take(layout, TASK.task).held
+    lock.release()
+    assert TaskLock.take(layout, TASK.task).held  # although the child lives
+    child.communicate(b"\n")
+    assert lock.path.exists()
+
+
+def test_the_age_of_a_lock_is_since_its_last_touch(layout):
+    lock = TaskLock.take(layout, TASK.task)
+    assert lock.age_s == float("inf")
+    os.utime(lock.path, (0, time.time() - 300))
+    assert TaskLock.take(layout, TASK.task).age_s == pytest.approx(300, abs=5)
+    lock.touch()
+    assert TaskLock.take(layout, TASK.task).age_s < 5
+
+
+def test_numbers_rise_and_are_never_used_again(layout):
+    first, second = opened(layout), opened(layout)
+    assert (first.record.number, second.record.number) == (1, 2)
+    second.release()
+    settle(layout, TASK.task, run_of(layout))
+    assert not second.path.exists()
+    assert opened(layout).record.number == 3
+    assert first.path.exists()
+
+
+def test_a_number_whose_record_exists_is_passed_by(layout):
+    (layout.attempts / TASK.task).mkdir(parents=True)
+    record = opened(layout).record
+    close_record(layout, record.model_copy(update={"number": 2, "state": AttemptState.FAILED}))
+    assert opened(layout).record.number == 3
+
+
+def test_a_lost_worker_is_recorded_once_and_a_live_one_left_alone(layout):
+    lost, alive = opened(layout), opened(layout)
+    lost.release()
+    (closed,) = settle(layout, TASK.task, run_of(layout))
+    assert (closed.number, closed.error, closed.counted, closed.state) == (1, "WorkerLost", False, "failed")
+    assert f"process {os.getpid()}" in closed.message
+    assert closed.finished is not None
+    assert settle(layout, TASK.task, run_of(layout)) == []
+    assert list(find_directories(layout, TASK.task)) == [2]
+    assert has_live_holder(alive.path)
+
+
+def test_a_directory_without_a_record_is_left_to_the_clean_up(layout):
+    path = layout.active("toying") / f"{TASK.task}-5"
+    path.mkdir(parents=True)
+    assert settle(layout, TASK.task, run_of(layout)) == []
+    assert is_abandoned(path, 0)
+    assert opened(layout).record.number == 6
+
+
+def test_a_directory_that_became_somebody_else_s_is_left_alone(layout, monkeypatch):
+    theirs = opened(layout)
+    monkeypatch.setattr("pathlib.Path.mkdir", lambda *_, **__: None)  # we made it once, long ago
+    assert _try_number(layout, layout.active("toying"), TASK, 1, 0) is None
+    assert theirs.path.exists()
+
+
+def test_copies_of_lost_attempts_are_swept_and_those_of_live_ones_kept(layout):
+    alive = opened(layout)
+    runs = layout.runs("image")
+    for number in (1, 2):
+        (runs / f".tmp-{TASK.task}-{number}").mkdir(parents=True)
+    settle(layout, TASK.task, run_of(layout))
+    assert [path.name for path in runs.iterdir()] == [f".tmp-{alive.job}"]
+
+
+def test_abandoned_is_free_and_old(layout):
+    attempt = opened(layout)
+    for path in [*attempt.path.iterdir(), attempt.path]:
+        os.utime(path, (0, 0))
+    assert not is_abandoned(attempt.path, 3600)
+    attempt.release()
+    assert is_abandoned(attempt.path, 3600)
+    os.utime(attempt.path)
+    assert not is_abandoned(attempt.path, 3600)
+    assert not is_abandoned(attempt.path / "none", 0)
+
+
+def test_unreadable_records_are_left_out(layout):
+    opened(layout)
+    (layout.attempts / TASK.task / "2.json").write_text("{")
+    assert [record.number for record in read_records(layout, TASK.task)] == [1]
+    assert opened(layout).record.number == 3
+
+
+OUTCOMES = st.tuples(st.integers(0, 3), st.sampled_from(["running", "committed", "Retryable", "WorkerLost", "back"]))
+
+
+@given(st.lists(OUTCOMES, max_size=12), st.integers(0, 3))
+def test_tries_count_in_the_highest_round_alone(outcomes, asked):
+    records = [record_of(number, *outcome) for number, outcome in enumerate(outcomes, start=1)]
+    count = tally(records, asked)
+    assert count.round == max([asked, *(round_ for round_, _ in outcomes)])
+    inside = [what for round_, what in outcomes if round_ == count.round]
+    assert (count.failed, count.lost) == (inside.count("Retryable"), inside.count("WorkerLost"))
+    assert (count.last is None) == (not {"Retryable", "WorkerLost", "back"} & set(inside))
+
+
+def record_of(number: int, round_: int, what: str) -> AttemptRecord:
+    state = what if what in {"running", "committed"} else "failed"
+    error = {"back": "Retryable"}.get(what, what) if state == "failed" else ""
+    common = {"task": TASK.task, "stage": "toy", "unit": "u", "group": "g", "started": "2026-01-25T22:00:13Z"}
+    return AttemptRecord(number=number, round=round_, state=state, error=error, counted=what == "Retryable", **common)

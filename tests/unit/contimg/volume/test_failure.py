@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from toy_stages import toy_task
+
+from contimg.errors import DataQuality, ResourceExhausted, WorkerLost
+from contimg.limits import MIB, ProtocolLimits
+from contimg.models.manifest import AttemptRecord, Usage
+from contimg.volume.attempt import Tally, open_attempt, read_records
+from contimg.volume.failure import Failure, backoff_s, close_failed, forbids_another
+
+LIMITS = ProtocolLimits()
+TASK = toy_task()
+
+
+def last(error: str) -> AttemptRecord:
+    common = {"stage": "toy", "unit": "u", "group": "g", "started": "2026-01-25T22:00:13Z", "state": "failed"}
+    return AttemptRecord(task=TASK.task, number=1, error=error, **common)
+
+
+@pytest.mark.parametrize(("failed", "least"), [(1, 30), (2, 120), (3, 480), (4, 1800), (9, 1800)])
+def test_back_off_grows_fourfold_to_half_an_hour(failed, least):
+    waits = {backoff_s(failed, LIMITS) for _ in range(50)}
+    assert min(waits) >= least
+    assert max(waits) <= 1.1 * least
+    assert len(waits) > 10
+
+
+@pytest.mark.parametrize(
+    ("count", "final"),
+    [
+        (Tally(0), False),
+        (Tally(0, failed=2, last=last("Retryable")), False),
+        (Tally(0, failed=3, last=last("Retryable")), True),
+        (Tally(0, failed=1, last=last("DataQuality")), True),
+        (Tally(0, failed=1, last=last("FromTheFuture")), True),
+        (Tally(0, lost=9, last=last("WorkerLost")), False),
+        (Tally(0, lost=10, last=last("WorkerLost")), True),
+    ],
+)
+def test_when_a_task_is_given_up(count, final):
+    assert forbids_another(count, 3, LIMITS) is final
+
+
+def test_what_counts_as_a_try():
+    assert Failure.of(ResourceExhausted("7 bytes")) == Failure("ResourceExhausted", "7 bytes", counted=True)
+    assert not Failure.of(WorkerLost("gone")).counted
+    assert Failure.of(DataQuality("bad")).counted
+    assert Failure.unforeseen("SIGSEGV", Tally(0)).error == "Retryable"
+    assert Failure.unforeseen("SIGSEGV", Tally(0, failed=1)).error == "Terminal"
+
+
+def test_small_files_are_kept_and_the_directory_goes(layout):
+    attempt = open_attempt(layout, "toying", TASK, 0)
+    (attempt.path / "log.txt").write_text("what it said")
+    (attempt.path / "casa.log").write_text("noise")
+    (attempt.path / "huge.json").write_bytes(b" " * (MIB + 1))
+    (attempt.path / "data.fits").write_text("big in real life")
+    (attempt.path / "tree.json").mkdir()
+    closed = close_failed(layout, attempt, TASK, Failure("Retryable", "why"), Usage(cpu_s=2.0))
+    assert (closed.message, closed.usage.cpu_s, closed.finished is None) == ("why", 2.0, False)
+    assert read_records(layout, TASK.task) == [closed]
+    directory = layout.failed / TASK.date
+    assert (directory / f"{attempt.job}_error.log").read_text().endswith("what it said")
+    assert [path.name for path in (directory / attempt.job).iterdir()] == ["casa.log"]
+    assert not attempt.path.exists()
+
+
+def test_a_directory_that_is_gone_is_no_obstacle(layout):
+    attempt = open_attempt(layout, "toying", TASK, 0)
+    for path in attempt.path.iterdir():
+        path.unlink()
+    attempt.path.rmdir()
+    close_failed(layout, attempt, TASK, Failure("Retryable", "why"), Usage())
+    assert (layout.failed / TASK.date / f"{attempt.job}_error.log").exists()

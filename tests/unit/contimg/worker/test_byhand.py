@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from toy_stages import SPEC
+
+from contimg.errors import BadConfig, DataQuality
+from contimg.models.manifest import Manifest
+from contimg.models.params import Scope
+from contimg.worker import byhand
+from contimg.worker.byhand import run_by_hand
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setattr(byhand, "spec_of", lambda name: SPEC.model_copy(update={"name": name}))
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "2026-01-25T22:00:13_tag.fits"
+    path.write_text("not really")
+    return path
+
+
+def test_products_and_a_manifest_in_a_new_directory(image, tmp_path):
+    reports = []
+    out = tmp_path / "out"
+    manifest = run_by_hand("toy", [image], {"text": "abc"}, out, lambda *what: reports.append(what))
+    assert (out / "toy.txt").read_text() == "abc"
+    assert not (out / "scratch.tmp").exists()
+    assert Manifest.model_validate_json((out / "manifest.json").read_text()) == manifest
+    assert (manifest.unit, manifest.group, manifest.params["text"]) == ("2026-01-25T22:00:13_tag", "byhand", "abc")
+    assert manifest.date == "2026-01-25"
+    assert [one.home for one in manifest.inputs] == ["image"]
+    assert reports[-1] == (2, 2, "files")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [image.name, "out"]
+
+
+def test_its_result_is_an_input_of_the_next_stage(image, tmp_path, monkeypatch):
+    first = run_by_hand("toy", [image], {}, tmp_path / "one")
+    second = run_by_hand("toy", [tmp_path / "one"], {}, tmp_path / "two")
+    third = run_by_hand("toy", [tmp_path / "one" / "toy.tree"], {}, tmp_path / "three")
+    assert second.inputs[0].task == third.inputs[0].task == first.task
+    assert second.task == third.task
+
+
+def test_a_failed_stage_leaves_nothing(image, tmp_path):
+    with pytest.raises(DataQuality, match="not good enough"):
+        run_by_hand("toy", [image], {"how": "quality"}, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [image.name]
+
+
+def test_an_existing_result_and_a_wrong_parameter_are_refused(image, tmp_path):
+    with pytest.raises(BadConfig, match="exists already; remove it or name another"):
+        run_by_hand("toy", [image], {}, tmp_path)
+    with pytest.raises(BadConfig, match="has no parameter 'txet'; did you mean 'text'"):
+        run_by_hand("toy", [image], {"txet": 1}, tmp_path / "out")
+
+
+def test_group_stages_get_no_observation(image, tmp_path, monkeypatch):
+    spec = SPEC.model_copy(update={"scope": Scope.GROUP})
+    monkeypatch.setattr(byhand, "spec_of", lambda _: spec)
+    assert run_by_hand("toy", [image], {}, tmp_path / "out").unit == "2026-01-25T22:00:13_tag"

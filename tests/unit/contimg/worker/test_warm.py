@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from nats_fixture import QUICK, eventually
+from toy_stages import SPEC, toy_task
+
+from contimg.limits import MIB
+from contimg.worker.reply import read_reply
+from contimg.worker.warm import WarmChild, completed
+from contimg.worker.watch import Frozen, GroupMeter, Pulse, Watch
+
+
+@pytest.fixture
+async def child(layout):
+    made = await WarmChild.start(SPEC, layout)
+    yield made
+    await made.end()
+
+
+def workdir(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / name
+    path.mkdir()
+    return path
+
+
+async def test_one_process_serves_several_attempts_each_with_its_own_log(child, tmp_path):
+    for name in ("a", "b"):
+        path = workdir(tmp_path, name)
+        read_reply(await child.converse(toy_task(), path, lambda *_: None))
+        assert (path / "log.txt").read_text().startswith(f"toy write in {path}")
+    assert child.attempts == 2
+
+
+async def test_it_is_worn_by_attempts_by_growth_and_by_death(child, tmp_path):
+    assert not child.is_worn(QUICK)
+    await child.converse(toy_task(), workdir(tmp_path, "a"), lambda *_: None)
+    assert not child.is_worn(QUICK)
+    assert child.is_worn(replace(QUICK, child_attempts=1))
+    assert child.is_worn(replace(QUICK, child_growth_bytes=-MIB * 100))
+    psutil.Process(child.pid).kill()
+    await eventually(lambda: child.is_worn(QUICK))
+
+
+async def test_it_leads_its_own_group_and_keeps_its_requests_from_programs(child, tmp_path):
+    note = tmp_path / "pid"
+    task = toy_task("fork", path=str(note))
+    talking = asyncio.create_task(child.converse(task, workdir(tmp_path, "a"), lambda *_: None))
+    program = int(await eventually(lambda: note.exists() and note.read_text()))
+    assert os.getpgid(program) == os.getpgid(child.pid) == child.pid != os.getpgid(0)
+    assert Path(f"/proc/{program}/fd/0").readlink() == Path("/dev/null")  # noqa: ASYNC240 - proc
+    opened = {str(path.readlink()) for path in Path(f"/proc/{program}/fd").iterdir()}  # noqa: ASYNC240 - proc
+    assert not any(name.startswith("pipe:") for name in opened)  # neither our requests nor our replies
+    meter = GroupMeter(child.pid)
+    together = meter.sample()
+    assert together > psutil.Process(child.pid).memory_info().rss
+    await child.end()
+    with pytest.raises(Exception, match="SIGKILL"):
+        await talking
+    await eventually(lambda: not psutil.pid_exists(program) or psutil.Process(program).status() == "zombie")
+
+
+async def test_ending_twice_is_harmless(child):
+    assert await child.end() == -9
+    assert await child.end() == -9
+
+
+async def test_a_watch_measures_what_an_attempt_cost(child, tmp_path):
+    watch = Watch(child, toy_task("slow"), QUICK, Pulse(QUICK))
+    said = []
+    read_reply(await watch.run(workdir(tmp_path, "a"), lambda *what: said.append(what)))
+    usage = watch.usage()
+    assert usage.wall_s > 0.2
+    assert usage.cpu_s >= 0.2
+    assert usage.peak_bytes > 10 * MIB
+    assert said[-1] == (2, 2, "files")
+
+
+async def test_a_frozen_watch_ends_the_child(child, tmp_path):
+    now = iter([0.0, *([1000.0] * 100)])
+    watch = Watch(child, toy_task("hang", path=str(tmp_path / "pid")), QUICK, Pulse(QUICK, lambda: next(now)))
+    with pytest.raises(Frozen):
+        await watch.run(workdir(tmp_path, "a"), lambda *_: None)
+    assert not psutil.pid_exists(child.pid)
+
+
+async def test_completed_obeys_a_cancellation_only_at_the_end():
+    begun, go, done = asyncio.Event(), asyncio.Event(), []
+
+    async def step() -> int:
+        begun.set()
+        await go.wait()
+        done.append(True)
+        return 7
+
+    waiting = asyncio.create_task(completed(step()))
+    await begun.wait()
+    for _ in range(2):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    assert done == [True]
+    assert await completed(step()) == 7

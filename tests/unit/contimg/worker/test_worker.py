@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from nats_fixture import eventually
+from toy_stages import SPEC, toy_task
+
+from contimg.bus import Asked
+from contimg.volume.attempt import read_records
+from contimg.volume.commit import read_run
+from contimg.worker.worker import Worker, _until_told, main, register_over
+
+
+async def test_a_task_becomes_one_run_with_names_record_events_and_ack(bench):
+    task = toy_task()
+    async with bench.working():
+        assert await bench.bus.ask(task) is Asked.ACCEPTED
+        (committed,) = await bench.heard("committed")
+        await bench.drained()
+    run = read_run(bench.layout, "image", task.task)
+    assert [p.path for p in run.manifest.products] == ["toy.tree", "toy.txt", "toy.txt"]
+    assert run.manifest.info == {"unit": task.unit, "nan": None}
+    assert not (run.path / "scratch.tmp").exists()
+    assert not (run.path / "toy.txt").stat().st_mode & stat.S_IWUSR
+    assert "toy write" in (run.path / "log.txt").read_text()
+    name = bench.layout.home("image") / task.date / f"{task.unit}.txt"
+    assert name.is_symlink()
+    assert name.read_text() == "hello"
+    catalog = bench.layout.home("catalog") / task.date / f"{task.unit}.cat"
+    assert not catalog.is_symlink()
+    assert catalog.samefile(run.path / "toy.txt")
+    (record,) = read_records(bench.layout, task.task)
+    assert record.state == "committed"
+    assert record.usage.peak_bytes > 1_000_000
+    assert bench.registered == [{"kind": "run", "task": task.task, "home": "image", "number": 1}]
+    assert committed.data["verdict"] == "pass"
+    assert not list(bench.layout.active("toying").iterdir())
+    assert json.loads((run.path / "attempt.json").read_text())["state"] == "committed"
+
+
+async def test_sigterm_lets_it_finish(bench, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    worker = Worker(bench.layout, bench.bus, SPEC, bench.limits, bench.note)
+    running = asyncio.create_task(_until_told(worker, 60.0))
+    task = toy_task("gate", path=str(gate))
+    await bench.bus.ask(task)
+    await eventually(Path(f"{gate}.here").exists)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.to_thread(gate.write_bytes, b"go")
+    assert (await asyncio.wait({running}, timeout=20))[0]
+    assert read_run(bench.layout, "image", task.task) is not None
+    assert bench.registered
+
+
+async def test_the_end_of_the_grace_period_and_a_second_signal_hand_back(bench, tmp_path):
+    for number, grace in enumerate((0.2, 60.0)):
+        note = tmp_path / f"pid{number}"
+        worker = Worker(bench.layout, bench.bus, SPEC, bench.limits, bench.note)
+        running = asyncio.create_task(_until_told(worker, grace))
+        task = toy_task("hang", path=str(note))
+        await bench.bus.ask(task)
+        await eventually(lambda note=note: note.exists() and note.read_text())
+        os.kill(os.getpid(), signal.SIGTERM)
+        if grace > 1:
+            await eventually(lambda worker=worker: worker.is_stopping)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (await asyncio.wait({running}, timeout=20))[0]
+        assert [(r.error, r.counted) for r in read_records(bench.layout, task.task)] == [("Retryable", False)]
+        await (await bench.bus.fetch("toy")).term()
+
+
+async def test_it_registers_over_the_bus(bench):
+    asked = []
+
+    async def handler(payload):
+        asked.append(payload)
+        return {}
+
+    await bench.bus.serve("contimg.rpc.main.register", handler)
+    task = toy_task()
+    async with bench.working(register=register_over(bench.bus)):
+        await bench.bus.ask(task)
+        await bench.heard("committed")
+    assert asked == [{"kind": "run", "task": task.task, "home": "image", "number": 1}]
+
+
+def test_a_container_without_a_bus_says_what_to_set(monkeypatch, capsys):
+    monkeypatch.delenv("CONTIMG_NATS_URL", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main("group")
+    assert ended.value.code == 78
+    assert "CONTIMG_NATS_URL is not set" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main("gruop")
+    assert ended.value.code == 78
+    assert "did you mean 'group'?" in capsys.readouterr().err
+
+
+async def test_two_slots_work_at_the_same_time_and_share_the_jobs(bench, tmp_path):
+    gates = [tmp_path / "a", tmp_path / "b"]
+    for gate in gates:
+        os.mkfifo(gate)
+    async with bench.working(slots=2):
+        for gate in gates:
+            await bench.bus.ask(toy_task("gate", path=str(gate)))
+        for gate in gates:
+            await eventually(Path(f"{gate}.here").exists)
+        for gate in gates:
+            await asyncio.to_thread(gate.write_bytes, b"go")
+        await bench.heard("committed", 2)
+        await bench.drained()
+
+
+async def test_one_job_at_a_time_and_the_waiting_message_stays_in_hand(bench, tmp_path):
+    gate = tmp_path / "a"
+    os.mkfifo(gate)
+    async with bench.working(slots=2, jobs=asyncio.Semaphore(1)):
+        await bench.bus.ask(toy_task("gate", path=str(gate)))
+        await eventually(Path(f"{gate}.here").exists)
+        await bench.bus.ask(toy_task(text="second"))
+        async with asyncio.timeout(10):
+            while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "main-toy")).num_ack_pending < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(bench.of("started")) == 1
+        await asyncio.to_thread(gate.write_bytes, b"go")
+        await bench.heard("committed", 2)
+        await bench.drained()
+    assert {event.data["attempt"] for event in bench.of("committed")} == {1}
