@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Scope, StageParams, StageSpec
 
 __all__ = ["SPEC", "ApplyParams"]
 
@@ -23,8 +23,18 @@ SPEC = StageSpec(
     scope=Scope.OBSERVATION,
     recipe_version=1,
     params=ApplyParams,
-    home="calibrated_ms",
+    makes=(
+        DataType(
+            name="calibrated_ms",
+            home="calibrated/ms",
+            variable="CONTIMG_CALIBRATED_MS_DIR",
+            workspace="calibration",
+            archive="ms",
+            include="ms",
+            per_group=True,
+            retention_days=7,
+        ),
+    ),
     runner="contimg_apply.stage:Apply",
-    workspace="calibration",
     time_limit_s=3600.0,
 )

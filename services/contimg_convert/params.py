@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Reference, Scope, StageInfo, StageParams, StageSpec
 
-__all__ = ["SPEC", "ConvertParams"]
+__all__ = ["SPEC", "ConvertInfo", "ConvertParams"]
 
 
 class ConvertParams(StageParams):
     """How raw files become a measurement set, what is flagged, and the limits of the figures."""
 
-    reader: Literal["auto", "h5py", "pyuvdata"] = "auto"
-    """``h5py``: own reader for UVH5; ``pyuvdata``: whatever it reads; ``auto``: h5py for HDF5, else pyuvdata."""
     rfi: Literal["array", "aoflagger", "none"] = "array"
     """Interference flagger: statistic over the whole array, AOFlagger per baseline, or none."""
     rfi_sigma: float = Field(6.0, gt=0)
@@ -32,6 +30,8 @@ class ConvertParams(StageParams):
     """Largest declination offset of such a calibrator, in degrees."""
     degraded_flagged: float = Field(0.3, gt=0, le=1)
     """Flagged fraction of the cross-correlations above which the result is degraded."""
+    degraded_not_finite: float = Field(0.01, ge=0, le=1)
+    """Fraction of the raw visibilities that are infinite or NaN above which the result is degraded."""
     failed_flagged: float = Field(0.6, gt=0, le=1)
     """Flagged fraction of the cross-correlations above which it fails."""
     min_antennas: int = Field(70, ge=0)
@@ -42,14 +42,41 @@ class ConvertParams(StageParams):
     """Distance of a station from the official list above which the result is degraded, in metres; 0: not judged."""
 
 
+class ConvertInfo(StageInfo):
+    """What later stages may rely on."""
+
+    telescope: str
+    """Key of ``contimg.radio.telescopes``."""
+    start: str
+    """UTC, ISO 8601, of the first integration's start; ``mid`` and ``end`` likewise."""
+    mid: str
+    end: str
+    dec_deg: float
+    """ICRS declination of the phase centre [deg]."""
+    app_dec_deg: float | None = None
+    """Apparent declination of the pointing [deg]; None: a pointed array."""
+    source: str = ""
+    role: str
+    calibrators: tuple[dict[str, Any], ...] = ()
+    """Transits inside the recording (``CalibratorTransit`` as JSON)."""
+
+
 SPEC = StageSpec(
     name="convert",
     scope=Scope.OBSERVATION,
     recipe_version=1,
     params=ConvertParams,
-    home="raw_ms",
+    makes=(
+        DataType(
+            name="raw_ms",
+            home="raw/ms",
+            variable="CONTIMG_RAW_MS_DIR",
+            workspace="conversion",
+            retention_days=7,
+        ),
+    ),
     runner="contimg_convert.stage:Convert",
-    workspace="conversion",
+    info=ConvertInfo,
     time_limit_s=1800.0,
-    reference=("flags",),
+    reference=(Reference(kind="flags", directory="config/flags", suffix=".txt", by_date=True),),
 )

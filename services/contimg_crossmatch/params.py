@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Reference, Scope, StageInfo, StageParams, StageSpec
 
-__all__ = ["SPEC", "CrossmatchParams"]
+__all__ = ["SPEC", "CrossmatchInfo", "CrossmatchParams"]
 
 
 class CrossmatchParams(StageParams):
@@ -48,15 +48,33 @@ class CrossmatchParams(StageParams):
     """Degraded when a smaller fraction of the expected catalog sources is found."""
 
 
+class CrossmatchInfo(StageInfo):
+    """What reports may rely on."""
+
+    catalog: str
+    """Name of the catalog's files."""
+    note: str = ""
+    """Why nothing was matched."""
+
+
 SPEC = StageSpec(
     name="crossmatch",
     scope=Scope.GROUP,
     recipe_version=1,
     params=CrossmatchParams,
-    home="catalog",
+    makes=(
+        DataType(
+            name="catalog",
+            home="products/catalogs",
+            workspace="crossmatching",
+            archive="catalogs",
+            validated=True,
+            retention_days=90,
+        ),
+    ),
     runner="contimg_crossmatch.stage:CrossmatchStage",
-    workspace="crossmatching",
+    info=CrossmatchInfo,
     optional=True,
     time_limit_s=1800.0,
-    reference=("catalogs",),
+    reference=(Reference(kind="catalog", directory="config/catalogs", variable="CONTIMG_CATALOG_DIR"),),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Scope, StageInfo, StageParams, StageSpec
 
-__all__ = ["SPEC", "GroupParams"]
+__all__ = ["SPEC", "GroupInfo", "GroupParams"]
 
 
 class GroupParams(StageParams):
@@ -22,13 +22,24 @@ class GroupParams(StageParams):
     """Largest distance of a member's declination from the mean, in degrees; above it refused."""
 
 
+class GroupInfo(StageInfo):
+    """What reports may rely on."""
+
+    start: str
+    end: str
+    dec_deg: float
+    """Mean declination of the members [deg]."""
+    members: tuple[str, ...]
+    """Observation ids."""
+
+
 SPEC = StageSpec(
     name="group",
     scope=Scope.GROUP,
     recipe_version=1,
     params=GroupParams,
-    home="group",
+    makes=(DataType(name="group", home="raw/groups", workspace="grouping", archive="metadata", validated=True),),
     runner="contimg_group.stage:Group",
-    workspace="grouping",
+    info=GroupInfo,
     time_limit_s=300.0,
 )

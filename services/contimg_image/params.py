@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Scope, StageInfo, StageParams, StageSpec
 
-__all__ = ["SPEC", "ImageParams"]
+__all__ = ["SPEC", "ImageInfo", "ImageParams"]
 
 
 class ImageParams(StageParams):
@@ -66,13 +66,32 @@ class ImageParams(StageParams):
     """Failed below this ratio of peak to rms."""
 
 
+class ImageInfo(StageInfo):
+    """What later stages may rely on."""
+
+    rms_jy: float | None = None
+    """Noise of the image [Jy/beam]."""
+
+
 SPEC = StageSpec(
     name="image",
     scope=Scope.OBSERVATION,
     recipe_version=1,
     params=ImageParams,
-    home="image",
+    makes=(
+        DataType(
+            name="image",
+            home="images",
+            variable="CONTIMG_IMAGES_DIR",
+            workspace="imaging",
+            archive="images",
+            include="images",
+            per_group=True,
+            validated=True,
+            retention_days=30,
+        ),
+    ),
     runner="contimg_image.stage:ImageStage",
-    workspace="imaging",
+    info=ImageInfo,
     time_limit_s=3600.0,
 )

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.spec import DataType, Scope, StageInfo, StageOptions, StageParams, StageSpec
 
-__all__ = ["SPEC", "Method", "MosaicParams"]
+__all__ = ["SPEC", "Method", "MosaicInfo", "MosaicOptions", "MosaicParams"]
 
 
 class Method(StrEnum):
@@ -38,13 +38,41 @@ class MosaicParams(StageParams):
     """Failed when fewer of the selected members are in the mosaic."""
 
 
+class MosaicInfo(StageInfo):
+    """What later stages may rely on."""
+
+    mosaic: str
+    """Name of the mosaic's files."""
+    freq_hz: float | None = None
+    """Centre of the band [Hz]."""
+
+
+class MosaicOptions(StageOptions):
+    """What the group says."""
+
+    expected: int = 0
+    """Members selected, also those that failed; 0: those that are given."""
+
+
 SPEC = StageSpec(
     name="mosaic",
     scope=Scope.GROUP,
     recipe_version=1,
     params=MosaicParams,
-    home="mosaic",
+    makes=(
+        DataType(
+            name="mosaic",
+            home="mosaics",
+            variable="CONTIMG_MOSAICS_DIR",
+            workspace="mosaicking",
+            archive="mosaics",
+            validated=True,
+            retention_days=90,
+        ),
+    ),
     runner="contimg_mosaic.stage:MosaicStage",
-    workspace="mosaicking",
+    info=MosaicInfo,
+    options=MosaicOptions,
+    decide="contimg_mosaic.decide:decide",
     time_limit_s=3600.0,
 )

@@ -7,11 +7,10 @@ from contimg.models.group import Policy, PublishSpec
 from contimg.models.plan import PlanItem, plan_item
 from contimg.models.quality import Verdict
 from contimg.stage import Run
-from contimg.volume.layout import DATA_TYPES
+from contimg.models.spec import data_types
 
 __all__ = ["allowed", "items", "publish_spec"]
 
-INCLUDE = {"images": "image", "ms": "calibrated_ms", "caltables": "calibration_table"}
 
 
 def publish_spec(given: object) -> PublishSpec:
@@ -59,17 +58,16 @@ def items(runs: list[Run], group: str, date: str, include: tuple[str, ...]) -> l
     BadInput
         If two products would get one name.
     """
-    asked = {INCLUDE[word] for word in include}
     found: list[PlanItem] = []
     for run in runs:
         for product in run.manifest.products:
-            row = DATA_TYPES[product.type]
-            if row.archive and (not row.archive_optional or product.type in asked):
+            row = data_types()[product.type]
+            if row.archive and row.include in {"", *include}:
                 directory = (run.path / product.path).is_dir()
                 found.append(plan_item(product, run.manifest.task, group, date, directory=directory))
     seen: dict[tuple[str, str], PlanItem] = {}
     for item in found:
-        other = seen.setdefault((DATA_TYPES[item.type].archive, item.name), item)
+        other = seen.setdefault((data_types()[item.type].archive, item.name), item)
         if other is not item and (other.task, other.path) != (item.task, item.path):
             msg = f"{item.path} of task {item.task} and {other.path} of task {other.task} would both be {item.name}"
             raise BadInput(msg)

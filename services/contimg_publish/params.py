@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.group import PublishSpec
+from contimg.models.spec import DataType, Scope, StageInfo, StageOptions, StageParams, StageSpec
 
-__all__ = ["SPEC", "PublishParams"]
+__all__ = ["SPEC", "PublishInfo", "PublishOptions", "PublishParams"]
 
 
 class PublishParams(StageParams):
@@ -20,13 +21,41 @@ class PublishParams(StageParams):
     """At most so many of the brightest sources are listed in the report."""
 
 
+class PublishInfo(StageInfo):
+    """What reports may rely on."""
+
+    publish: bool
+    reason: str = ""
+    """Why it is not published."""
+    verdict: str
+    policy: str
+
+
+class PublishOptions(StageOptions):
+    """What the group says."""
+
+    publish: PublishSpec = PublishSpec()
+
+
 SPEC = StageSpec(
     name="publish",
     scope=Scope.GROUP,
     recipe_version=1,
     params=PublishParams,
-    home="metadata",
+    makes=(
+        DataType(
+            name="metadata",
+            home="products/metadata",
+            workspace="publishing",
+            archive="metadata",
+            validated=True,
+            retention_days=90,
+        ),
+    ),
     runner="contimg_publish.stage:PublishStage",
-    workspace="publishing",
+    info=PublishInfo,
+    options=PublishOptions,
+    decide="contimg_publish.decide:decide",
+    judges=True,
     time_limit_s=1800.0,
 )

@@ -6,9 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.base import Model, UtcTime
+from contimg.models.fact import OfferKey
+from contimg.models.spec import DataType, Reference, Scope, StageInfo, StageOptions, StageParams, StageSpec
 
-__all__ = ["SPEC", "SolveParams"]
+__all__ = ["SPEC", "Calibration", "SolveInfo", "SolveOptions", "SolveParams"]
 
 
 class SolveParams(StageParams):
@@ -58,14 +60,64 @@ class SolveParams(StageParams):
     """Failed above this scatter of bandpass phases from channel to channel [deg]."""
 
 
+class SolveInfo(StageInfo):
+    """What later stages and other groups may rely on; ``<group>_calsel.json`` is the same."""
+
+    mode: str
+    """``own``, ``nearest``, ``borrowed`` or ``scans``."""
+    calibrator: str
+    transit: UtcTime | None = None
+    """Of the bandpass; None: not from a transit."""
+    dec_deg: float | None = None
+    """Apparent declination of the pointing that saw it [deg]."""
+
+    def offer(self) -> OfferKey | None:
+        """Return the bandpass that other groups may take: one that was solved here from a transit."""
+        if self.mode != "own" or self.transit is None or self.dec_deg is None:
+            return None
+        return OfferKey(key=self.calibrator, at=self.transit, position_deg=self.dec_deg)
+
+
+class Calibration(Model):
+    """Where the bandpass comes from."""
+
+    mode: Literal["", "own", "nearest", "borrowed", "scans"] = ""
+    """Empty: whatever the inputs allow (a stage run by hand)."""
+    calibrator: str = ""
+    """Empty: the strongest listed one."""
+    member: str = ""
+    """The observation that holds the transit (``own``)."""
+    transit: str = ""
+    """UTC of the transit elsewhere (``nearest``, ``borrowed``)."""
+
+
+class SolveOptions(StageOptions):
+    """What was decided for this task (:mod:`contimg_solve.decide`)."""
+
+    calibration: Calibration = Calibration()
+
+
 SPEC = StageSpec(
     name="solve",
     scope=Scope.GROUP,
     recipe_version=1,
     params=SolveParams,
-    home="calibration_table",
+    makes=(
+        DataType(
+            name="calibration_table",
+            home="calibrated/tables",
+            variable="CONTIMG_CALIBRATION_TABLES_DIR",
+            workspace="calibration",
+            archive="caltables",
+            include="caltables",
+            retention_days=90,
+        ),
+    ),
     runner="contimg_solve.stage:Solve",
-    workspace="calibration",
+    info=SolveInfo,
+    options=SolveOptions,
+    decide="contimg_solve.decide:decide",
+    wants="contimg_solve.decide:wants",
     time_limit_s=7200.0,
-    reference=("catalogs",),
+    reference=(Reference(kind="catalog", directory="config/catalogs", variable="CONTIMG_CATALOG_DIR"),),
 )

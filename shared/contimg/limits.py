@@ -5,12 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
-__all__ = ["DAY_S", "GIB", "KIB", "MIB", "ProtocolLimits"]
+__all__ = [
+    "DAY_S",
+    "FIRST_YEAR",
+    "GIB",
+    "KIB",
+    "LAST_YEAR",
+    "MEMBERS",
+    "MEMBERS_SHOWN",
+    "MIB",
+    "RECORDING_S",
+    "TRIES",
+    "ProtocolLimits",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 DAY_S = 86400.0
+
+FIRST_YEAR, LAST_YEAR = 1950, 2150
+"""Times outside belong to no recording: a clock or a header was wrong."""
+RECORDING_S = 7 * DAY_S
+"""Longest recording."""
+MEMBERS = 5000
+"""Largest group."""
+MEMBERS_SHOWN = 300
+"""Names of members in a status, which stays below 64 KB; the others are counted."""
+TRIES = 3
+"""P3: counted failures of a task in one round."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,8 @@ class ProtocolLimits:
     skew_s: float = 60.0
     """P2: a message of an unknown recipe version or schema is handed back for so long."""
 
+    tries: int = TRIES
+    """P3: counted failures of one round after which a task is given up."""
     lock_fresh_s: float = 120.0
     """P3: a busy task lock that was touched less than this ago has a live holder."""
     busy_s: float = 30.0
@@ -92,6 +117,8 @@ class ProtocolLimits:
     """P8: largest page of an answer of the keeper."""
     rpc_s: float = 10.0
     """P8: a keeper that does not answer for so long is silent."""
+    silent_again_s: float = 30.0
+    """P8: how soon a silent keeper is asked again."""
     scan_s: float = 600.0
     """P8: full scan of the volumes by the keeper."""
 
@@ -101,7 +128,11 @@ class ProtocolLimits:
     """P9: after the last file, a file set is sealed or incomplete."""
 
     closed_after_s: float = 900.0
-    """P10: after its end a selection is closed even if nothing came."""
+    """P10: after its end a selection is closed even if nothing came; P11: so long a run may still grow."""
+    scan_again_s: float = 30.0
+    """P10: how soon to look again for the end of a scan by the watcher."""
+    scan_slack_s: float = 5.0
+    """P10: a host that scans and then looks has seen the group, though its clock says the scan ended just before."""
 
     cleanup_s: float = 600.0
     """P12: how often ``wanted`` is sent and clean-up runs."""

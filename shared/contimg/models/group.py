@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from contimg.models.base import ResourceModel, TaskId, UtcTime
+from contimg.limits import MEMBERS, MEMBERS_SHOWN
+from contimg.models.base import GroupName, ObservationId, ResourceModel, TaskId, UtcTime, Word
 from contimg.models.identity import canonical, digest
 from contimg.models.quality import Verdict
+from contimg.models.reason import Phase, Reason
+from contimg.models.resource import API_VERSION, Metadata
 
 __all__ = [
     "Condition",
     "GroupSpec",
     "GroupStatus",
-    "Metadata",
     "ObservationGroup",
     "Policy",
     "PublishSpec",
     "Selection",
+    "SourceName",
     "StageStatus",
     "UnitFailure",
 ]
 
-GroupName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
-"""A Kubernetes object name: at most 63 lower-case letters, digits, dots and hyphens."""
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]{0,63}$")]
+"""Name of a source, or ``auto``."""
 
 
 class Selection(ResourceModel):
@@ -37,8 +39,8 @@ class Selection(ResourceModel):
 
     start: UtcTime | None = None
     end: UtcTime | None = None
-    count: Annotated[int, Field(ge=1, le=1000)] | None = None
-    members: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    count: Annotated[int, Field(ge=1, le=MEMBERS)] | None = None
+    members: Annotated[tuple[ObservationId, ...], Field(max_length=MEMBERS)] = ()
     """Observation ids."""
 
     @model_validator(mode="after")
@@ -60,11 +62,6 @@ class Selection(ResourceModel):
             raise ValueError("end must be later than start")
         return self
 
-    @property
-    def horizon(self) -> UtcTime | None:
-        """The time at or after which a later observation closes the selection, if it has one."""
-        return self.end
-
 
 class Policy(StrEnum):
     """When a product may be published."""
@@ -81,8 +78,8 @@ class PublishSpec(ResourceModel):
     policy: Policy = Policy.UNLESS_FAILED
     approve: bool = False
     """With policy ``manual``: a person has looked and agrees."""
-    include: tuple[Literal["images", "ms", "caltables"], ...] = ()
-    """Optional products that are published too."""
+    include: Annotated[tuple[Word, ...], Field(max_length=20)] = ()
+    """Optional products that are published too, by the words of their data types."""
 
 
 @lru_cache(maxsize=4096)
@@ -94,9 +91,9 @@ def _digest(text: str) -> str:
 class GroupSpec(ResourceModel):
     """The wish."""
 
-    pipeline: str
+    pipeline: GroupName
     observations: Selection
-    calibrator: str = "auto"
+    calibrator: SourceName = "auto"
     """A name restricts the choice of the calibration to this calibrator."""
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters that differ from the pipeline's defaults, by stage."""
@@ -104,11 +101,12 @@ class GroupSpec(ResourceModel):
     min_members: Annotated[int, Field(ge=1)] | None = None
     """How many members must succeed; default all."""
     suspend: bool = False
-    replay: Annotated[int, Field(ge=0)] = 0
+    replay: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Raise it to open another round of tries."""
-    reprocess: Annotated[int, Field(ge=0)] = 0
+    reprocess: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Raise it to use today's recipes and calibration for a complete group."""
-    shard: str = "main"
+    shard: Word = "main"
+    """The staging volume where it is processed."""
 
     @field_validator("stages")
     @classmethod
@@ -123,25 +121,24 @@ class GroupSpec(ResourceModel):
 
     @property
     def digest(self) -> str:
-        """Digest of what the wish means: without suspend, replay, policy and approve."""
+        """Digest of what the wish means: what differs from the defaults, without suspend, replay, policy, approve.
+
+        A field that a release adds leaves the digest of every older wish as it was.
+        """
         left_out: dict[str, Any] = {"suspend": True, "replay": True, "publish": {"policy", "approve"}}
-        return _digest(self.model_dump_json(exclude=left_out))
-
-
-class Metadata(ResourceModel):
-    """The part of Kubernetes' object metadata that we use."""
-
-    name: GroupName
-    generation: int = 1
+        said = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+        said["stages"] = {name: given for name, given in self.stages.items() if given}
+        return _digest(json.dumps({key: value for key, value in said.items() if value not in ({}, [])}))
 
 
 class ObservationGroup(ResourceModel):
     """The resource; the same file serves ``kubectl apply`` and ``contimg run``."""
 
-    api_version: Literal["contimg.dsa110.org/v1alpha1"] = "contimg.dsa110.org/v1alpha1"
+    api_version: Literal["contimg.dsa110.org/v1alpha1"] = API_VERSION
     kind: Literal["ObservationGroup"] = "ObservationGroup"
     metadata: Metadata
     spec: GroupSpec
+    status: GroupStatus | None = None
 
     @property
     def name(self) -> str:
@@ -154,7 +151,7 @@ class Condition(ResourceModel):
 
     type: Literal["Succeeded", "Progressing", "Stalled", "Degraded"]
     status: Literal["True", "False", "Unknown"]
-    reason: str
+    reason: Reason
     message: Annotated[str, Field(max_length=1024)]
     observed_generation: int
     last_transition_time: UtcTime
@@ -188,14 +185,16 @@ class GroupStatus(ResourceModel):
     """The whole status of the resource."""
 
     observed_generation: int
-    phase: str
-    """One word: ``Waiting``, ``Running``, ``Published``, ``Unpublished``, ``Stalled``, ``Failed`` or ``Suspended``."""
+    phase: Phase
     stage: str = ""
     """The stage at work."""
     progress: str = "0/0"
     message: Annotated[str, Field(max_length=1024)] = ""
     verdict: Verdict | None = None
-    members: tuple[str, ...] = ()
+    members: Annotated[tuple[ObservationId, ...], Field(max_length=MEMBERS_SHOWN)] = ()
+    """The first ones in time order."""
+    member_count: int = 0
+    """All of them."""
     stages: tuple[StageStatus, ...] = ()
     conditions: tuple[Condition, ...] = ()
     started: UtcTime | None = None
@@ -206,5 +205,4 @@ class GroupStatus(ResourceModel):
         return next((item for item in self.conditions if item.type == type_), None)
 
 
-SELECTION_GRACE = timedelta(minutes=15)
-"""How long after its end a selection stays open for late arrivals (P10)."""
+ObservationGroup.model_rebuild()

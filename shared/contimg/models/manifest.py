@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -17,9 +17,9 @@ class Product(Model):
     """A named file or directory of one data type inside a run."""
 
     type: str
-    """Key of ``layout.DATA_TYPES``."""
+    """Name of its data type."""
     id: str
-    """What users call it, e.g. ``mosaic_20260125t220013z_pbweight``."""
+    """What users call it, e.g. ``20260125t220013z_sum``."""
     path: str
     """Path inside the run directory."""
     names: tuple[str, ...] = ()
@@ -54,23 +54,29 @@ class Usage(Model):
 class Manifest(Model):
     """The last file written into a run; its presence is the commit."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     task: TaskId
     stage: str
     recipe_version: int
     version: str
     """Version of the software that ran."""
     unit: str
-    """Observation id or group id."""
+    """Observation id, group id or ``<group>.<key>``."""
     group: str
     """The group that asked first; not part of the identity."""
-    date: str
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     """UTC date of the data, ``YYYY-MM-DD``."""
     params: dict[str, Any]
     """Effective parameters, complete."""
     inputs: tuple[InputRef, ...] = ()
+    """In the order of the members."""
     raw: tuple[str, ...] = ()
     raw_digest: str = ""
+    observation: str = ""
+    """With ``members``, ``calibrators`` and ``options``: what the task was given, so that it can be repeated."""
+    members: tuple[str, ...] = ()
+    calibrators: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
     reference: dict[str, str] = Field(default_factory=dict)
     products: tuple[Product, ...]
     figures: tuple[Figure, ...] = ()

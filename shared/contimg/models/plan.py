@@ -1,16 +1,13 @@
-"""What the publish stage wants to see in the archive, and under which names; the worker carries it out."""
+"""What the last stage of a group wants to see in the archive, and under which names; the worker carries it out."""
 
 from __future__ import annotations
 
 from contimg.models.base import Model, TaskId
 from contimg.models.manifest import Product
 from contimg.models.quality import Verdict
-from contimg.volume.layout import DATA_TYPES
+from contimg.models.spec import data_types
 
 __all__ = ["Plan", "PlanItem", "plan_item", "published_name", "s3_key"]
-
-SHARED_NAMES = {"image", "calibrated_ms"}
-"""Types named after observations: two overlapping groups publish theirs below their own names."""
 
 
 class PlanItem(Model):
@@ -48,12 +45,12 @@ class Plan(Model):
 def published_name(product: Product, group: str, date: str) -> str:
     """Return the name of a product relative to the archive directory of its type."""
     file = product.names[0].rsplit("/", 1)[-1] if product.names else product.path.rsplit("/", 1)[-1]
-    return f"{date}/{group}/{file}" if product.type in SHARED_NAMES else f"{date}/{file}"
+    return f"{date}/{group}/{file}" if data_types()[product.type].per_group else f"{date}/{file}"
 
 
 def s3_key(product: Product, task: str, date: str, *, directory: bool) -> str:
     """Return ``<type>/<date>/<task>/<file>``, the type as the archive spells it."""
-    return f"{DATA_TYPES[product.type].archive}/{date}/{task}/{product.path}" + (".tar" if directory else "")
+    return f"{data_types()[product.type].archive}/{date}/{task}/{product.path}" + (".tar" if directory else "")
 
 
 def plan_item(product: Product, task: str, group: str, date: str, *, directory: bool) -> PlanItem:

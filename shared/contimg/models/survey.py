@@ -6,10 +6,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from contimg.models.base import ResourceModel
-from contimg.models.group import Metadata, PublishSpec
+from contimg.limits import MEMBERS
+from contimg.models.base import GroupName, ObservationId, ResourceModel, UtcTime, Word
+from contimg.models.group import PublishSpec, SourceName
+from contimg.models.reason import Phase, Reason
+from contimg.models.resource import API_VERSION, Metadata
 
-__all__ = ["FileSetRules", "GroupRule", "GroupRules", "Survey", "SurveySpec"]
+__all__ = [
+    "FileSetRules",
+    "GroupRules",
+    "GroupTemplate",
+    "Survey",
+    "SurveySpec",
+    "SurveyStatus",
+    "UngroupedStatus",
+]
 
 
 def _measured(units: dict[str, float]) -> BeforeValidator:
@@ -40,7 +51,7 @@ Degrees = Annotated[float, _measured({"deg": 1.0, "arcmin": 1 / 60}), Field(gt=0
 class GroupRules(ResourceModel):
     """When recordings belong together (P11)."""
 
-    size: Annotated[int, Field(ge=1, le=1000)] = 10
+    size: Annotated[int, Field(ge=1, le=MEMBERS)] = 10
     """Members of a full group."""
     overlap: Annotated[int, Field(ge=0)] = 2
     """Members a group shares with the one before it in the same run."""
@@ -62,28 +73,28 @@ class GroupRules(ResourceModel):
         return self
 
 
-class GroupRule(GroupRules):
-    """The rules together with what every group of the survey carries."""
+class GroupTemplate(ResourceModel):
+    """What every group of the survey carries beside its members."""
 
-    survey: Annotated[str, Field(max_length=NAME)] = "survey"
-    """Name of the survey: the first part of the groups' names."""
-    pipeline: str = "dsa110-continuum"
-    publish: PublishSpec = PublishSpec()
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters that differ from the pipeline's defaults, by stage."""
+    calibrator: SourceName = "auto"
+    min_members: Annotated[int, Field(ge=1)] | None = None
 
 
 class FileSetRules(ResourceModel):
     """When a file set is complete (P9)."""
 
-    expect: Annotated[int, Field(ge=1)] = 16
-    """Files a full set has."""
-    min: Annotated[int, Field(ge=1)] = 16
-    """Files that suffice at the deadline."""
+    expect: Annotated[int, Field(ge=1)] | None = None
+    """Files a full set has; None: what the instrument says."""
+    min: Annotated[int, Field(ge=1)] | None = None
+    """Files that suffice at the deadline; None: all of them."""
     deadline_s: Seconds = Field(900.0, alias="deadline")
     """Time after the last file at which a set becomes final."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.min > self.expect:
+        if self.min is not None and self.expect is not None and self.min > self.expect:
             raise ValueError(f"min {self.min} must not be larger than expect {self.expect}")
         return self
 
@@ -91,20 +102,46 @@ class FileSetRules(ResourceModel):
 class SurveySpec(ResourceModel):
     """The standing order."""
 
-    pipeline: str
+    pipeline: GroupName
+    start: UtcTime | None = None
+    """Recordings that start before are left alone; None: all."""
     groups: GroupRules = GroupRules()
     file_sets: FileSetRules = FileSetRules()
+    template: GroupTemplate = GroupTemplate()
     publish: PublishSpec = PublishSpec()
+    shard: Word = "main"
     suspend: bool = False
+
+
+class UngroupedStatus(ResourceModel):
+    """A recording that no group has."""
+
+    observation: ObservationId
+    reason: Annotated[str, Field(max_length=300)]
+
+
+class SurveyStatus(ResourceModel):
+    """The whole status of the resource."""
+
+    observed_generation: int
+    phase: Phase
+    reason: Reason = Reason.RUNNING
+    message: Annotated[str, Field(max_length=1024)] = ""
+    groups: int = 0
+    """Formed so far."""
+    ungrouped_count: int = 0
+    ungrouped: Annotated[tuple[UngroupedStatus, ...], Field(max_length=50)] = ()
+    """The latest ones, with their reasons."""
 
 
 class Survey(ResourceModel):
     """The resource."""
 
-    api_version: Literal["contimg.dsa110.org/v1alpha1"] = "contimg.dsa110.org/v1alpha1"
+    api_version: Literal["contimg.dsa110.org/v1alpha1"] = API_VERSION
     kind: Literal["Survey"] = "Survey"
     metadata: Metadata
     spec: SurveySpec
+    status: SurveyStatus | None = None
 
     @model_validator(mode="after")
     def _short(self) -> Self:
@@ -113,7 +150,6 @@ class Survey(ResourceModel):
         return self
 
     @property
-    def rule(self) -> GroupRule:
-        """What ``form_groups`` needs."""
-        rules = self.spec.groups.model_dump()
-        return GroupRule(survey=self.metadata.name, pipeline=self.spec.pipeline, publish=self.spec.publish, **rules)
+    def name(self) -> str:
+        """First part of the names of its groups."""
+        return self.metadata.name

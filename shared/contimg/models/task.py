@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from contimg.limits import TRIES
 from contimg.models.base import Model, TaskId, UtcTime
 
 __all__ = ["SCHEMA", "Event", "Limits", "Task"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Schema of the task message; readers accept this one and the one before."""
 
 
@@ -18,7 +19,7 @@ class Limits(Model):
     """Bounds of one attempt and of the task."""
 
     time_s: float = 3600.0
-    tries: int = 3
+    tries: int = TRIES
 
 
 class Task(Model):

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from contimg.errors import BadConfig
+from contimg.models.instrument import pipeline, pipelines
 from contimg.models.pipeline import Pipeline, Units
-from contimg.pipelines import pipeline, pipelines
 
 
 def make(*stages):

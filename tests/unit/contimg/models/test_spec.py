@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from contimg.errors import BadConfig
-from contimg.models.params import Scope, StageParams, StageSpec, effective, load, nearest, spec_of, specs
+from contimg.models.spec import Scope, StageParams, StageSpec, effective, load, nearest, spec_of, specs
 
 
 class Mode(StrEnum):
@@ -77,7 +77,7 @@ def test_nearest_offers_only_what_is_near():
 
 
 def test_load_imports_by_path():
-    assert load("contimg.models.params:Scope") is Scope
+    assert load("contimg.models.spec:Scope") is Scope
 
 
 def test_installed_stages_say_what_they_are():
