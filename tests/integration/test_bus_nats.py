@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from nats.js import api
 from nats_fixture import QUICK, Bench, connected, eventually
 from toy_stages import layout_in, toy_task
 
-from contimg.bus import DEAD, EVENTS, TASKS, Asked, Bus
+from contimg.bus import Asked, Bus
 from contimg.errors import BadConfig, BadInput, Unavailable
 from contimg.limits import KIB
 from contimg.servers.nats import NatsServer
+from contimg.streams import DEAD, EVENTS, TASKS
 from contimg.volume.commit import read_run
 
 pytestmark = pytest.mark.integration
@@ -186,12 +188,83 @@ async def test_nobody_serving_and_a_late_answer_are_unavailable(bus):
         await bus.request("contimg.rpc.main.late", {}, timeout_s=0.05)
 
 
-async def test_a_wrong_password_and_a_missing_server_are_named(server):
-    with pytest.raises(Unavailable, match=f"nats-server at {server.url} cannot be reached"):
-        await Bus.connect(server.url, server.user, "wrong", timeout_s=1.0)
+async def test_a_wrong_password_is_refused_for_good(server):
+    with pytest.raises(BadConfig, match=f"nats-server at {server.url} refuses user 'contimg' .*mend CONTIMG_NATS_USER"):
+        await Bus.connect(server.url, server.user, "wrong", timeout_s=20.0)
+
+
+async def test_a_missing_server_is_named(server):
     server.stop()
-    with pytest.raises(Unavailable, match="start it or mend its URL"):
+    with pytest.raises(Unavailable, match=r"cannot be reached .*start it or mend its URL"):
         await Bus.connect(server.url, server.user, server.password, timeout_s=0.5)
+
+
+async def test_a_password_that_changed_during_an_outage_ends_the_connection(server, tmp_path):
+    async with await Bus.connect(server.url, server.user, server.password, limits=QUICK) as bus:
+        server.stop()
+        endpoint = server.directory / "endpoint.json"
+        endpoint.write_text(json.dumps(json.loads(endpoint.read_text()) | {"password": "another"}))
+        server.start()
+        with pytest.raises(BadConfig, match="refuses user 'contimg'"):
+            await asyncio.wait_for(bus.closed, 20.0)
+
+
+async def test_an_outage_is_seen_and_its_end_too(server, bus):
+    assert bus.connected
+    server.kill()
+    await eventually(lambda: not bus.connected)
+    assert not bus.reconnected.is_set()
+    server.start()
+    await asyncio.wait_for(bus.reconnected.wait(), 20.0)
+    assert bus.connected
+    assert not bus.closed.done()
+
+
+async def test_answers_come_to_inboxes_of_the_user(server, bus):
+    assert bus._client.new_inbox().startswith("_INBOX_contimg.")
+
+
+async def test_a_withdrawn_task_is_never_delivered(bus):
+    first, second = toy_task(text="a"), toy_task(text="b")
+    await bus.ask(first)
+    await bus.ask(second)
+    assert sorted(await bus.queued()) == sorted([("toy", first.task), ("toy", second.task)])
+    await bus.withdraw("toy", first.task)
+    assert await bus.queued() == [("toy", second.task)]
+    assert (await bus.fetch("toy")).parse() == second
+    assert await bus.queued() == [("toy", second.task)], "one that is worked on still lies there"
+
+
+async def test_what_was_withdrawn_while_in_hand_says_so_and_its_ack_harms_nothing(bus):
+    task = toy_task()
+    await bus.ask(task)
+    held = await bus.fetch("toy")
+    assert not await held.withdrawn()
+    await bus.withdraw("toy", task.task)
+    assert await held.withdrawn()
+    await held.in_progress()
+    await held.ack(QUICK.rpc_s)
+    assert await bus.ask(task) is Asked.ACCEPTED
+    again = await bus.fetch("toy")
+    assert not await again.withdrawn()
+    await again.ack()
+
+
+async def test_during_an_outage_nothing_counts_as_withdrawn(server):
+    async with connected(server, replace(QUICK, rpc_s=0.2)) as bus:
+        await bus.ask(toy_task())
+        held = await bus.fetch("toy")
+        server.kill()
+        assert not await held.withdrawn()
+
+
+async def test_a_queue_of_another_shard_is_left_alone(server, bus):
+    async with connected(server, QUICK, "east") as east:
+        await east.ask(toy_task())
+        await bus.ask(toy_task())
+        await bus.forget_tasks()
+        assert await bus.queued() == []
+        assert len(await east.queued()) == 1
 
 
 async def test_a_host_that_is_alone_forgets_the_queue(bus):

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 from toy_stages import toy_task
 
-from contimg.bus import TaskMessage, _drift, _streams
+from contimg.bus import TaskMessage
 from contimg.errors import BadInput
-from contimg.limits import ProtocolLimits
 
 
 def message(data: bytes) -> TaskMessage:
@@ -27,10 +26,3 @@ def test_schema_n_and_the_one_before_are_readable():
 def test_what_is_no_task_is_bad_input_that_names_the_subject(data):
     with pytest.raises(BadInput, match=r"message on contimg\.task\.default\.toy\.1 is no task"):
         message(data).parse()
-
-
-def test_drift_names_each_difference():
-    wanted = _streams(ProtocolLimits())[0]
-    found = _streams(ProtocolLimits(stream_bytes=7))[0]
-    assert _drift(found, wanted) == "max_bytes is 7, should be 1073741824"
-    assert _drift(wanted, wanted) == ""

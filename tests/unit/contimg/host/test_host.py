@@ -9,11 +9,12 @@ import pytest
 from engine_world import START, World, group_of, observation
 from nats_fixture import QUICK
 
-from contimg.bus import TASKS, Asked, Bus
+from contimg.bus import Asked, Bus
 from contimg.errors import Unavailable
 from contimg.host.host import Host
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
+from contimg.streams import TASKS
 
 NOW = START + timedelta(hours=2)
 MINUTE = timedelta(minutes=1)
