@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from contimg.errors import BadConfig, Unavailable
 from contimg.servers import end_process, private_directory, program, start_process
@@ -25,7 +25,7 @@ listen: "127.0.0.1:{port}"
 server_name: contimg
 ports_file_dir: {directory}
 max_payload: 1MB
-authorization {{ user: {user}, password: {password} }}
+authorization: {authorization}
 jetstream {{ store_dir: {store}, sync_interval: "{sync}" }}
 """
 
@@ -46,13 +46,18 @@ class NatsServer:
         0: the port of the last start on this directory if it is free, else any free one.
     sync
         How often the store is synced to disk; ``always`` before every answer. Messages are not truth here.
+    authorization
+        Users and what each may do, as :func:`contimg.access.authorization` makes it; None: one user who may do all.
     """
 
-    def __init__(self, directory: Path, port: int = 0, sync: str = "2m") -> None:
+    def __init__(
+        self, directory: Path, port: int = 0, sync: str = "2m", authorization: dict[str, Any] | None = None
+    ) -> None:
         self.directory = directory
         self.user = _USER
         self._asked_port = port
         self._sync = sync
+        self._authorization = authorization
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoint: dict[str, str] = {}
 
@@ -106,8 +111,7 @@ class NatsServer:
             port=port or -1,
             directory=where,
             store=store,
-            user=_USER,
-            password=json.dumps(password),
+            authorization=json.dumps(self._authorization or {"user": _USER, "password": password}),
             sync=self._sync,
         )
         _write_private(config, text)
