@@ -75,7 +75,7 @@ def _serve_http(port: int, health: Health) -> ThreadingHTTPServer:
     """Serve ``/metrics``, ``/healthz`` and ``/readyz`` from a thread: it answers also while the loop stands still."""
 
     class Handler(MetricsHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
             if self.path not in {"/healthz", "/readyz"}:
                 super().do_GET()
                 return
@@ -202,7 +202,7 @@ async def _reap_orphans(pause_s: float = 5.0) -> None:
     while True:
         dead = {child.pid for child in psutil.Process().children() if _is_zombie(child)}
         for pid in dead & seen:
-            os.waitpid(pid, os.WNOHANG)
+            os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it is a zombie, there is nothing to wait for
         seen = dead - seen
         await asyncio.sleep(pause_s)
 

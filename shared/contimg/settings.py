@@ -106,7 +106,8 @@ def limits_of(settings: Settings, environment: Mapping[str, str] | None = None) 
     env = os.environ if environment is None else environment
     limits = ProtocolLimits().scaled(settings.time_scale)
     given = {item.name: env.get(_LIMIT + item.name.upper(), "") for item in fields(limits)}
-    return replace(limits, **{name: _number(name, text, getattr(limits, name)) for name, text in given.items() if text})
+    chosen: dict[str, Any] = {n: _number(n, text, getattr(limits, n)) for n, text in given.items() if text}
+    return replace(limits, **chosen)
 
 
 def _number(name: str, text: str, default: float) -> float:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 from contimg.errors import Damaged
 from contimg.process import Process, start
 
@@ -56,14 +58,12 @@ async def leaves_orphans(_process: Process) -> None:
         "import os\nif os.fork() == 0:\n if os.fork() == 0: os._exit(0)\n print(os.getpid(), flush=True)\n os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: ASYNC221
-    while any(True for _ in _zombies()):
+    while _zombies():  # noqa: ASYNC110 - the kernel sets no event
         await asyncio.sleep(0.05)
     print("no zombie is left", flush=True)
 
 
 def _zombies() -> list[int]:
-    import psutil
-
     return [child.pid for child in psutil.Process(os.getpid()).children() if child.status() == psutil.STATUS_ZOMBIE]
 
 
