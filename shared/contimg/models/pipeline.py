@@ -6,8 +6,8 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
+from ruamel.yaml import YAML
 
 from contimg.models.base import ResourceModel, Word
 from contimg.models.resource import API_VERSION, Metadata
@@ -96,4 +96,5 @@ class Pipeline(ResourceModel):
 def read_pipelines(package: str) -> tuple[Pipeline, ...]:
     """Return the pipelines that a package ships as ``*.yaml``, sorted by file name."""
     found = sorted((p for p in files(package).iterdir() if p.name.endswith(".yaml")), key=lambda p: p.name)
-    return tuple(Pipeline.model_validate(yaml.safe_load(p.read_text(encoding="utf-8"))) for p in found)
+    values = (YAML(typ="safe", pure=True).load(each.read_text(encoding="utf-8")) for each in found)
+    return tuple(map(Pipeline.model_validate, values))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from contimg.errors import BadConfig
+from contimg.host.yamlfile import load_values
 from contimg.models.base import Model, UtcTime
 
 __all__ = ["PRESETS", "Drawn", "Gains", "Rfi", "SimulationConfig", "Source", "load_config", "preset"]
@@ -182,8 +182,8 @@ def preset(name: str, **changes: Any) -> SimulationConfig:
     if name not in PRESETS:
         nearest = get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
         raise BadConfig(f"preset {name!r} is unknown; did you mean {nearest!r} (known: {', '.join(PRESETS)})?")
-    text = (files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")
-    return _validated(f"preset {name}", yaml.safe_load(text) | changes)
+    with as_file(files(__package__) / f"{name}.yaml") as packaged:
+        return _validated(f"preset {name}", load_values(packaged) | changes)
 
 
 def load_config(path: Path) -> SimulationConfig:
@@ -196,16 +196,9 @@ def load_config(path: Path) -> SimulationConfig:
     BadConfig
         If the file cannot be read, is no mapping, or a field is unknown or not valid.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadConfig(f"simulation file {path} cannot be read ({error.strerror}); check the path") from error
-    except yaml.YAMLError as error:
-        raise BadConfig(f"simulation file {path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise BadConfig(f"simulation file {path} must hold a mapping of fields, not {type(content).__name__}")
+    content = load_values(path)
     if "preset" in content:
-        return preset(str(content.pop("preset")), **{str(key): value for key, value in content.items()})
+        return preset(str(content.pop("preset")), **content)
     return _validated(f"simulation file {path}", content)
 
 

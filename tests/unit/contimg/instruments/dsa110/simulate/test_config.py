@@ -1,10 +1,10 @@
 import pytest
-import yaml
 
 from contimg.errors import BadConfig
+from contimg.host.yamlfile import dumps
+from contimg.instruments import stations
 from contimg.instruments.dsa110.simulate import PRESETS, SimulationConfig, load_config, preset
 from contimg.radio.calibrators import find
-from contimg.radio.telescopes import stations
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -30,7 +30,7 @@ def test_preset_with_changes():
 def test_yaml_round_trip(tmp_path):
     config = preset("small-group", missing_subbands={3: (0, 15)})
     path = tmp_path / "sim.yaml"
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    path.write_text(dumps(config.model_dump(mode="json")))
     assert load_config(path) == config
 
 
@@ -56,7 +56,7 @@ def test_yaml_may_start_from_a_preset(tmp_path):
         ("cadence_s: 300\n", "cadence_s 300 is shorter than an observation of 309.238 s"),
         ("missing_subbands: {1: [0]}\n", "missing_subbands: 1"),
         ("late_subbands: {0: [16]}\n", "late_subbands: 0"),
-        ("- 1\n", "must hold a mapping of fields, not list"),
+        ("- 1\n", "expected a mapping of fields, found list"),
         ("a: [\n", "not valid YAML"),
         ("preset: tinny\n", "did you mean 'tiny'"),
     ],
@@ -70,5 +70,5 @@ def test_wrong_fields_are_refused_in_one_sentence(tmp_path, text, message):
 
 
 def test_file_that_is_not_there(tmp_path):
-    with pytest.raises(BadConfig, match="cannot be read"):
+    with pytest.raises(BadConfig, match="does not exist; name a YAML file"):
         load_config(tmp_path / "no.yaml")
