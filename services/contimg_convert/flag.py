@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from contimg.radio.visibilities import Visibilities
 from contimg_convert import kernels
-from contimg_convert.visibilities import Visibilities
 
 __all__ = ["Power", "clip_amplitudes", "flag_aoflagger", "flag_array", "flag_autos_and_edges", "flag_dead", "measure"]
 

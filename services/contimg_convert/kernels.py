@@ -48,13 +48,15 @@ def place(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
     out_flag: Any,
     weight: Any,
     live: Any,
+    wrong: Any,
     first: int,
     last: int,
 ) -> None:
     """Copy one subband into its place: rows sorted, channels ascending, conjugated, phased, blanks flagged.
 
     ``out = conj(vis · exp(-2πi ν/c shift))``, conjugated once more for turned baselines; ``shift`` is w of the new
-    centre minus w of the old one in pyuvdata's sense. Zeros and what is not finite become 0 and flagged.
+    centre minus w of the old one in pyuvdata's sense. Zeros and what is not finite become 0 and flagged; the latter
+    are counted by row in ``wrong``.
     """
     channels, corrs = out.shape[1], out.shape[2]
     for r in range(first, last):
@@ -66,7 +68,9 @@ def place(  # noqa: PLR0913, PLR0917 - numba kernel: plain arrays
         for c in range(channels):
             for p in range(corrs):
                 x, y = vis[s, c, p].real, -vis[s, c, p].imag
-                good = np.isfinite(x) and np.isfinite(y) and (x != 0 or y != 0)
+                good = np.isfinite(x) and np.isfinite(y)
+                wrong[r] += not good
+                good = good and (x != 0 or y != 0)
                 a = x * re - y * im if good else 0.0
                 b = x * im + y * re if good else 0.0
                 out[r, c, p] = complex(a, -b if turned[r] else b)

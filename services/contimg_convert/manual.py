@@ -19,7 +19,7 @@ import numpy as np
 
 from contimg.errors import BadConfig
 from contimg.radio.coordinates import jd
-from contimg_convert.visibilities import Visibilities
+from contimg.radio.visibilities import Visibilities
 
 __all__ = ["ManualFlag", "apply_manual", "read_manual"]
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from contimg.errors import BadInput
+from contimg.instruments import telescope_named
 from contimg.models.observation import CalibratorTransit, Role
 from contimg.models.quality import Figure, judge
 from contimg.radio import calibrators, coordinates
-from contimg.radio.telescopes import telescope
+from contimg.radio.ms import write as ms
+from contimg.radio.visibilities import Visibilities
 from contimg.stage import ProductDraft, Stage, StageContext, StageResult
-from contimg_convert import flag, manual, measurement_set, stations
+from contimg_convert import flag, manual, stations
 from contimg_convert.params import ConvertParams
-from contimg_convert.visibilities import Visibilities
 
 __all__ = ["Convert"]
 
@@ -42,7 +43,7 @@ class Convert(Stage[ConvertParams]):
         alive = _flag(context, data)
         context.report(2, STEPS, "write")
         name = f"{context.unit}.ms"
-        measurement_set.write(context.workdir / name, data, data.source)
+        ms.write(context.workdir / name, data, telescope_named(data.telescope))
         context.report(3, STEPS, "describe")
         transits = _transits(context.params, data)
         role = context.observation.role if context.observation else Role.TARGET
@@ -54,26 +55,24 @@ class Convert(Stage[ConvertParams]):
     @staticmethod
     def warm_up() -> None:
         """Import the readers; pyuvdata takes seconds."""
-        from contimg_convert import pyuv, uvh5  # noqa: F401, PLC0415 - see above
+        from contimg.radio.uvfits import read  # noqa: F401, PLC0415 - see above
+        from contimg_convert import assemble  # noqa: F401, PLC0415 - see above
 
 
 def _read(context: StageContext[ConvertParams]) -> Visibilities:
-    """Choose the reader by the parameter and the kind of the files."""
+    """Choose the reader by the kind of the files."""
     if not context.raw:
         raise BadInput(f"observation {context.unit} has no raw files; check its record in state/observations")
     absent = [path for path in context.raw if not path.is_file()]
     if absent:
         raise BadInput(f"raw file {absent[0]} of observation {context.unit} is missing; copy it back into incoming/")
-    hdf5 = context.raw[0].suffix.lower() in _HDF5
-    if context.params.reader == "h5py" and not hdf5:
-        raise BadInput(f"{context.raw[0]} is no UVH5 file, but the parameter reader is 'h5py'; set it to 'auto'")
-    if hdf5 and context.params.reader != "pyuvdata":
-        from contimg_convert import uvh5  # noqa: PLC0415 - each reader costs an import of its own
+    return _read_set(context) if context.raw[0].suffix.lower() in _HDF5 else _read_scan(context)
 
-        return uvh5.read(context.raw, _expected(context))
-    from contimg_convert import pyuv  # noqa: PLC0415 - same
 
-    return pyuv.read_drift(context.raw) if hdf5 else _read_scan(context)
+def _read_set(context: StageContext[ConvertParams]) -> Visibilities:
+    from contimg_convert import assemble  # noqa: PLC0415 - each reader costs an import of its own
+
+    return assemble.read(context.raw, _expected(context))
 
 
 def _expected(context: StageContext[ConvertParams]) -> int:
@@ -84,13 +83,13 @@ def _expected(context: StageContext[ConvertParams]) -> int:
 
 
 def _read_scan(context: StageContext[ConvertParams]) -> Visibilities:
-    from contimg_convert import pyuv  # noqa: PLC0415 - same
+    from contimg.radio.uvfits.read import read_scan  # noqa: PLC0415 - same
 
     record = context.observation
     if record is None:
         raise BadInput(f"{context.raw[0]} may hold several scans; convert needs the observation record of one")
     start, end = coordinates.jd(record.start), coordinates.jd(record.end)
-    return pyuv.read_scan(context.raw[0], start, end, record.source, record.scan)
+    return read_scan(context.raw[0], start, end, record.source, record.scan)
 
 
 def _flag(context: StageContext[ConvertParams], data: Visibilities) -> np.ndarray:
@@ -122,7 +121,7 @@ def _transits(params: ConvertParams, data: Visibilities) -> tuple[CalibratorTran
         data.start_jd,
         data.end_jd,
         float(np.degrees(data.app_dec_rad)),
-        telescope(data.telescope),
+        telescope_named(data.telescope),
         params.calibrator_min_jy,
         params.calibrator_max_offset_deg,
     )
@@ -147,6 +146,7 @@ def _figures(params: ConvertParams, data: Visibilities, alive: np.ndarray) -> tu
     uvw, place = data.uvw_error_lambda, stations.largest_error_m(data)
     return (
         judge("convert.flagged", flagged, degraded_above=params.degraded_flagged, failed_above=params.failed_flagged),
+        judge("convert.not_finite", data.not_finite / data.vis.size, degraded_above=params.degraded_not_finite),
         judge("convert.antennas", int(alive.sum()), degraded_below=params.min_antennas or None),
         judge("convert.uvw_error", uvw, failed_above=_limit(params.max_uvw_error_lambda, uvw)),
         judge("convert.position_error", place, "m", degraded_above=_limit(params.max_position_error_m, place)),
@@ -164,7 +164,7 @@ def _info(
     mid = (data.start_jd + data.end_jd) / 2
     app_dec = data.app_dec_rad
     return {
-        "telescope": data.telescope,
+        "telescope": telescope_named(data.telescope).key,
         "start": _iso(data.start_jd),
         "mid": _iso(mid),
         "end": _iso(data.end_jd),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from contimg.errors import BadConfig
-from contimg.radio.telescopes import stations
-from contimg_convert.visibilities import Visibilities
+from contimg.instruments import stations, telescope_named
+from contimg.radio.visibilities import Visibilities
 
 __all__ = ["largest_error_m"]
 
@@ -18,7 +18,7 @@ def largest_error_m(data: Visibilities) -> float | None:
     official list or shares no antenna name with it.
     """
     try:
-        official = {station.name: station.itrf_m for station in stations(data.telescope)}
+        official = {station.name: station.itrf_m for station in stations(telescope_named(data.telescope).key)}
     except BadConfig:
         return None
     places = [(data.antennas.itrf_m[i], official[n]) for i, n in enumerate(data.antennas.names) if n in official]

@@ -77,9 +77,13 @@ class UserError(Terminal):
 
 
 class BadInput(UserError):
-    """Raw data that cannot be read or contradicts itself."""
+    """Raw data that cannot be read or contradicts itself; ``reason`` is the word its quarantine record carries."""
 
     exit_code = 65  # EX_DATAERR
+
+    def __init__(self, message: str, *, reason: str = "unreadable") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class BadConfig(UserError):

@@ -29,15 +29,15 @@ def step(name: str) -> Iterator[None]:
 
 def pyuvdata(directory: Path, raw: list[str], ra_rad: float, dec_rad: float) -> None:
     """Read the subbands of one observation, phase them to the same centre and write a measurement set."""
-    from contimg_convert.pyuv import _read_uvh5  # noqa: PLC0415 - pyuvdata alone cannot read the correlator's header
+    from pyuvdata_reader import read_uvh5  # noqa: PLC0415 - pyuvdata alone cannot read the correlator's header
 
     loose = {"run_check": False, "check_extra": False, "run_check_acceptability": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         with step("read"):
-            uv = _read_uvh5(Path(raw[0]))
+            uv = read_uvh5(Path(raw[0]))
             for path in raw[1:]:
-                uv.fast_concat(_read_uvh5(Path(path)), "freq", inplace=True, **loose)
+                uv.fast_concat(read_uvh5(Path(path)), "freq", inplace=True, **loose)
         with step("phase"):
             uv.phase(lon=ra_rad, lat=dec_rad, phase_frame="icrs", cat_name="meridian")
         with step("write_ms"):

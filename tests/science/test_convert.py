@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import pyuvdata_reader
 from astropy import units as u
 from uvh5 import Recording, write_set
 
 from contimg.instruments.dsa110.simulate.config import SimulationConfig
 from contimg.instruments.dsa110.simulate.run import simulate_dsa110
-from contimg_convert import flag, pyuv, uvh5
+from contimg_convert import assemble, flag
 from contimg_ingest.scan import Scanner
 
 pytestmark = pytest.mark.science
@@ -62,7 +63,7 @@ def model(data, sources, centre):
 def test_off_centre_source_has_the_phases_of_its_place(tmp_path, app_dec_deg):
     """Half a degree to the north-east, on both sides of the zenith; what is left is differential aberration, < 0.2″."""
     recording = Recording(names=CORE, integrations=6, integration_s=50, app_dec_deg=app_dec_deg)
-    data = uvh5.read(write_set(tmp_path, recording), 16)
+    data = assemble.read(write_set(tmp_path, recording), 16)
     cross = data.cross
     ratio = data.vis[cross][:, :, 0] / model(data, recording.sources(), recording.centre())[cross]
     assert np.abs(np.abs(ratio) - 1).max() < 1e-5
@@ -76,7 +77,7 @@ def test_off_centre_source_has_the_phases_of_its_place(tmp_path, app_dec_deg):
 def test_fitted_position_of_a_source(tmp_path):
     """Long baselines and a fit of l and m: the place comes out to 0.2″."""
     recording = Recording(names=("1", "51", "101", "103", "108", "116"), integrations=6, integration_s=50)
-    data = uvh5.read(write_set(tmp_path, recording), 16)
+    data = assemble.read(write_set(tmp_path, recording), 16)
     cross = data.cross
     (source, flux), centre = recording.sources()[0], recording.centre()
     vis = data.vis[cross][:, :, 0]
@@ -89,7 +90,7 @@ def test_fitted_position_of_a_source(tmp_path):
 def test_several_sources_and_noise(tmp_path):
     offsets = ((0.4, 0.3, 2.0), (-0.6, 0.1, 1.0), (0.05, -0.7, 0.5))
     recording = Recording(names=CORE, integrations=4, integration_s=70, offsets_deg=offsets, seed=1)
-    data = uvh5.read(write_set(tmp_path, recording), 16)
+    data = assemble.read(write_set(tmp_path, recording), 16)
     cross = data.cross
     residual = data.vis[cross] - model(data, recording.sources(), recording.centre())[cross][:, :, None]
     assert residual.real.std() == pytest.approx(0.05, rel=0.03)
@@ -100,7 +101,7 @@ def test_several_sources_and_noise(tmp_path):
 def test_equal_to_pyuvdata_on_long_baselines(tmp_path, layout):
     recording = Recording(names=("2", "40", "102", "108", "112", "116"), layout=layout, integrations=5, channels=8)
     paths = write_set(tmp_path, replace(recording, offsets_deg=((1.0, -0.8, 3.0),)))
-    ours, theirs = uvh5.read(paths, 16), pyuv.read_drift(paths)
+    ours, theirs = assemble.read(paths, 16), pyuvdata_reader.read_drift(paths)
     peak = np.abs(theirs.vis[theirs.cross]).max()
     assert np.abs(ours.vis - theirs.vis).max() <= 1e-6 * peak
     assert np.abs(ours.uvw_m - theirs.uvw_m).max() <= 1e-9
@@ -115,7 +116,7 @@ def test_simulated_group_from_files_to_flags(tmp_path):
     assert [record.state.value for record in report.records] == ["sealed", "incomplete"]
     assert [each.reason.value for each in report.quarantined] == ["identical-duplicate"]
     assert [each.name for each in report.records[0].calibrators] == ["2355+498"]
-    data = uvh5.read([tmp_path / "in" / file.path for file in report.records[0].files], 16)
+    data = assemble.read([tmp_path / "in" / file.path for file in report.records[0].files], 16)
     flag.flag_autos_and_edges(data, 0.0)
     alive = flag.flag_dead(data, flag.measure(data), 0.05)
     assert [name for name, lives in zip(data.antennas.names, alive, strict=True) if not lives] == ["41"]

@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.coordinates import HADec, SkyCoord
 from astropy.time import Time
 
-from contimg.radio.telescopes import stations, telescope
+from contimg.instruments import stations, telescope
 from contimg_convert import drift
 
 DSA = telescope("dsa110")

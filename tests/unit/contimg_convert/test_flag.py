@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contimg.radio.visibilities import Antennas, Visibilities
 from contimg_convert import flag
-from contimg_convert.visibilities import Antennas, Visibilities
 
 ANTENNAS, TIMES, CHANNELS = 12, 12, 96
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contimg.radio.visibilities import CORR_LETTERS, CORR_TYPES, Antennas, Visibilities
 from contimg_convert import flag
-from contimg_convert.visibilities import CORR_LETTERS, CORR_TYPES, Antennas, Visibilities
 
 ANTENNAS, TIMES, CHANNELS = 5, 4, 48
 

@@ -15,7 +15,8 @@ def place(vis, flags, samples, row, turned, shift, freq):
     out, out_flag = np.zeros(shape, np.complex64), np.zeros(shape, bool)
     weight, live = np.zeros((shape[0], shape[2]), np.float32), np.zeros((shape[0], shape[2]), np.int64)
     step = freq[1] - freq[0]
-    kernels.place(vis, flags, samples, row, turned, shift, freq[0], step, out, out_flag, weight, live, 0, len(row))
+    outputs = (out, out_flag, weight, live, np.zeros(len(row), np.int64))
+    kernels.place(vis, flags, samples, row, turned, shift, freq[0], step, *outputs, 0, len(row))
     return out, out_flag, weight, live
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.params import Scope, effective
+from contimg.models.spec import Scope, effective
 from contimg.volume.layout import DATA_TYPES
 from contimg_convert.params import SPEC, ConvertParams
 

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import casacore.tables as ct
 import h5py
-import numpy as np
 import pytest
 from uvh5 import write_set
 
 from contimg.errors import BadInput
 from contimg.models.observation import ObservationRecord, ObservationState, RawFile, Role
-from contimg.models.params import effective, load
 from contimg.models.quality import Verdict
+from contimg.models.spec import effective, load
 from contimg.stage import StageContext
 from contimg_convert.params import SPEC, ConvertParams
 from contimg_convert.stage import Convert
@@ -115,21 +114,6 @@ def test_calibrator_recording_has_two_names(tmp_path, recording):
     assert result.products[0].names == (f"science/2026-01-25/{ID}.ms", f"calibrators/2026-01-25/{ID}.ms")
 
 
-def test_readers_agree(tmp_path, originals):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    jobs = [context(tmp_path / d, originals, record(), reader=r) for d, r in (("a", "h5py"), ("b", "pyuvdata"))]
-    paths = [job.workdir / Convert().run(job).products[0].path for job in jobs]
-    data = []
-    for path in paths:
-        with ct.table(str(path), ack=False) as table:
-            data.append((table.getcol("DATA"), table.getcol("UVW"), table.getcol("FLAG")))
-    cross = np.abs(data[1][1]).any(1)
-    assert np.abs(data[0][0] - data[1][0]).max() <= 1e-6 * np.abs(data[1][0][cross]).max()
-    assert np.array_equal(data[0][2], data[1][2])
-    assert np.abs(data[0][1] - data[1][1]).max() < 1e-9
-
-
 def test_manual_flags_enter(tmp_path, originals):
     job = context(tmp_path, originals, record())
     path = tmp_path / "2026-01-25.txt"
@@ -216,8 +200,3 @@ def test_missing_raw_file_is_named(tmp_path):
 def test_no_raw_file(tmp_path):
     with pytest.raises(BadInput, match="has no raw files"):
         Convert().run(context(tmp_path, [], record()))
-
-
-def test_h5py_cannot_read_uvfits(tmp_path, ngc5921):
-    with pytest.raises(BadInput, match="set it to 'auto'"):
-        Convert().run(context(tmp_path, [ngc5921], record(), reader="h5py"))

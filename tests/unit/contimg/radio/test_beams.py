@@ -3,9 +3,9 @@ import pytest
 from scipy.optimize import brentq
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.radio.beams import BEAM_MODELS, drift_beam, power_beam
 from contimg.radio.coordinates import meridian_icrs
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contimg.instruments import telescope
 from contimg.radio.beams import BEAM_MODELS, drift_beam, power_beam
 from contimg.radio.coordinates import meridian_icrs
-from contimg.radio.telescopes import telescope
 
 LIGHT = 299792458.0
 FIRST_NULL = {"airy": 1.21966989, "dsacalib": 1.5 / 1.2}

@@ -4,9 +4,9 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.radio.calibrators import calibrators, find, next_transits, transits_inside
 from contimg.radio.coordinates import isot, jd, transit
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 START = Time("2026-01-25T22:26:00", scale="utc").jd

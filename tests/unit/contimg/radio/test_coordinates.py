@@ -7,8 +7,8 @@ from astropy.coordinates import ICRS, HADec, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
 
+from contimg.instruments import telescope
 from contimg.radio import coordinates as co
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 ARCSEC = np.radians(1 / 3600)

@@ -11,8 +11,8 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contimg.instruments import telescope
 from contimg.radio import coordinates as co
-from contimg.radio.telescopes import telescope
 
 TELESCOPES = [telescope("dsa110"), telescope("vla")]
 FEW = settings(max_examples=20, deadline=None)

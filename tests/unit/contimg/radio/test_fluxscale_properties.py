@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contimg.errors import BadConfig, BadInput
+from contimg.instruments import stations, telescope, telescope_named
 from contimg.radio.calibrators import LIST_FREQ_HZ, calibrators, find, next_transits, transits_inside
 from contimg.radio.fluxscale import is_primary, perley_butler_2017, primary_name, primary_names
-from contimg.radio.telescopes import stations, telescope, telescope_named
 
 PRIMARIES = ("3C48", "3C123", "3C138", "3C147", "3C196", "3C286", "3C295", "3C380")
 names = st.sampled_from([(main, alias) for main in PRIMARIES for alias in primary_names(main)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contimg.errors import BadConfig, BadInput
-from contimg.radio.telescopes import stations, telescope, telescope_named
+from contimg.instruments import stations, telescope, telescope_named
 
 
 def test_dsa110_stands_at_the_centre_of_antpos():

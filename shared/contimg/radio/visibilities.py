@@ -24,6 +24,7 @@ class Antennas:
     itrf_m: NDArray[np.float64]
     """Shape (antennas, 3), geocentric."""
     diameter_m: NDArray[np.float64]
+    """Shape (antennas,); NaN where the file does not say."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -34,7 +35,7 @@ class Visibilities:
     """One recording; rows are ordered by time, antenna1, antenna2 with antenna1 <= antenna2."""
 
     telescope: str
-    """Key of ``contimg.radio.telescopes``."""
+    """As the file names it."""
     antennas: Antennas
     vis: NDArray[np.complex64]
     """Shape (rows, channels, correlations)."""
@@ -66,6 +67,8 @@ class Visibilities:
     """Channels per raw file where the band comes in equal subbands; else 0."""
     uvw_error_lambda: float | None = None
     """Largest difference of the file's uvw from the ones pyuvdata computes from its antennas."""
+    not_finite: int = 0
+    """Visibilities that were infinite or NaN; they are 0 and flagged now."""
     notes: list[str] = field(default_factory=list)
     """What the reader had to say, in sentences."""
 

@@ -1,4 +1,4 @@
-"""The second reader: anything pyuvdata reads (UVFITS, UVH5, …) as visibilities in the sense of a measurement set.
+"""Reading one scan of a UVFITS file by pyuvdata as visibilities in the sense of a measurement set.
 
 pyuvdata keeps V = Σ I exp(+2πi (ul+vm+wn)) with uvw = antenna2 - antenna1; a measurement set holds the conjugate
 with the opposite uvw.
@@ -7,23 +7,20 @@ with the opposite uvw.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from numpy.typing import NDArray
 from pyuvdata import UVData
 
 from contimg.errors import BadInput
-from contimg.radio.telescopes import telescope_named
-from contimg_convert import drift
-from contimg_convert.visibilities import CORR_LETTERS, CORR_TYPES, Antennas, Visibilities
+from contimg.radio.uvfits.scans import opened, utc_offset_s
+from contimg.radio.visibilities import CORR_LETTERS, CORR_TYPES, Antennas, Visibilities
 
-__all__ = ["from_uvdata", "read_drift", "read_scan"]
+__all__ = ["from_uvdata", "read_scan"]
 
 DAY_S = 86400.0
 _LOOSE: dict[str, bool] = {"run_check": False, "check_extra": False, "run_check_acceptability": False}
@@ -48,9 +45,10 @@ def read_scan(path: Path, start_jd: float, end_jd: float, source: str, scan: int
     BadInput
         If the file cannot be read or holds nothing in that time.
     """
+    with opened(path) as hdus:
+        offset = utc_offset_s(hdus["AIPS AN"]) / DAY_S
+    uv = UVData()
     try:
-        offset = _utc_offset_d(path)
-        uv = UVData()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # old files lack keywords; what matters is checked below
             select: dict[str, Any] = {"time_range": [start_jd + offset, end_jd + offset]}
@@ -66,79 +64,17 @@ def read_scan(path: Path, start_jd: float, end_jd: float, source: str, scan: int
     return from_uvdata(uv, scan=scan, frequency_frame="LSRK" if frame.startswith("LSR") else "TOPO")
 
 
-def _utc_offset_d(path: Path) -> float:
-    """Return the file's clock minus UTC in days; pyuvdata takes every clock for UTC."""
-    with fits.open(path, memmap=True) as hdus:
-        head = hdus["AIPS AN"].header
-    system = str(head.get("TIMESYS", head.get("TIMSYS", "UTC"))).strip().upper()
-    return float(head.get("IATUTC", 0.0)) / DAY_S if system in {"TAI", "IAT"} else 0.0
-
-
-def read_drift(paths: Sequence[Path]) -> Visibilities:
-    """Read a drift-scan UVH5 file set and phase it to the meridian at mid-time, all by pyuvdata.
-
-    Missing subbands are not filled in: this is the reference for the own reader, which does that.
-
-    Raises
-    ------
-    BadInput
-        If a file cannot be read.
-    """
-    whole: Any = None
-    for path in paths:
-        part = _read_uvh5(path)
-        whole = part if whole is None else whole.fast_concat(part, "freq", **_LOOSE)
-    times = np.unique(whole.time_array)
-    dec = float(np.ravel(whole.phase_center_app_dec)[0])
-    ra_icrs, dec_icrs = drift.phase_centre(times, dec, telescope_named(whole.telescope.name))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        whole.phase(lon=ra_icrs, lat=dec_icrs, phase_frame="icrs", cat_name="meridian", use_ant_pos=True)
-    result = from_uvdata(whole)
-    result.app_dec_rad = dec
-    return result
-
-
-def _read_uvh5(path: Path) -> Any:
-    uv = UVData()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            uv.read(str(path), file_type="uvh5", background_lsts=False, **_LOOSE)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise BadInput(f"{path} cannot be read by pyuvdata ({error}); copy it again") from error
-    uv.uvw_array = np.asarray(uv.uvw_array, np.float64)
-    uv.flag_array = np.asarray(uv.flag_array, bool)
-    uv.integration_time = np.full(uv.Nblts, uv.integration_time, np.float64)
-    _as_driftscan(uv)
-    return uv
-
-
-def _as_driftscan(uv: Any) -> None:
-    """Tell pyuvdata what the legacy header means: fringes stopped at hour angle 0 and the apparent declination.
-
-    It takes ``phase_type: drift`` for zenith phasing (science-stack.md, pitfall 24).
-    """
-    (identity,) = uv.phase_center_catalog
-    entry = uv.phase_center_catalog[identity]
-    if entry["cat_type"] != "unprojected":
-        return
-    latitude = float(uv.telescope.location.lat.rad)
-    dec = _pointing(uv)
-    entry.update(cat_type="driftscan", cat_frame="altaz", cat_epoch=2000.0)
-    entry.update(cat_lon=np.pi if dec < latitude else 0.0, cat_lat=np.pi / 2 - abs(latitude - dec))
-    uv._set_app_coords_helper()  # noqa: SLF001 - pyuvdata has no public way to correct a wrong catalogue entry
-    uv.phase_center_app_dec = np.full(uv.Nblts, dec)
-
-
-def _pointing(uv: Any) -> float:
-    if "phase_center_dec" in uv.extra_keywords:
-        return float(uv.extra_keywords["phase_center_dec"])
-    return float(np.ravel(uv.phase_center_app_dec)[0])
-
-
 def from_uvdata(uv: Any, *, scan: int = 1, frequency_frame: str = "TOPO") -> Visibilities:
     """Turn a phased UVData object with one source into visibilities.
+
+    Parameters
+    ----------
+    uv
+        A pyuvdata ``UVData`` with shapes (rows, channels, polarizations).
+    scan
+        Its number.
+    frequency_frame
+        ``TOPO`` or ``LSRK``.
 
     Raises
     ------
@@ -166,11 +102,12 @@ def from_uvdata(uv: Any, *, scan: int = 1, frequency_frame: str = "TOPO") -> Vis
         for a in (np.conj(uv.data_array), uv.flag_array, uv.nsample_array)
     )
     _conjugate(vis, flag, swap[order], [types[p] for p in pol])
-    blank = ~np.isfinite(vis) | (vis == 0)
+    wrong = ~np.isfinite(vis)
+    blank = wrong | (vis == 0)
     vis[blank], flag = 0, flag.astype(bool) | blank
     ra, dec = _icrs(entry)
     return Visibilities(
-        telescope=telescope_named(uv.telescope.name).key,
+        telescope=str(uv.telescope.name),
         antennas=antennas,
         vis=vis.astype(np.complex64),
         flag=flag,
@@ -188,6 +125,7 @@ def from_uvdata(uv: Any, *, scan: int = 1, frequency_frame: str = "TOPO") -> Vis
         source=str(entry["cat_name"]),
         frequency_frame=frequency_frame,
         scan=scan,
+        not_finite=int(np.count_nonzero(wrong)),
     )
 
 
@@ -231,7 +169,7 @@ def _antennas(uv: Any) -> tuple[Antennas, NDArray[np.int64]]:
     centre = np.array([axis.to_value(u.m) for axis in telescope.location.geocentric])
     dishes = telescope.antenna_diameters
     if dishes is None:
-        dishes = np.full(len(telescope.antenna_numbers), telescope_named(telescope.name).dish_m)
+        dishes = np.full(len(telescope.antenna_numbers), np.nan)
     positions = np.asarray(telescope.antenna_positions)[used] + centre
     return Antennas(tuple(names), tuple(stations), positions, np.asarray(dishes, float)[used]), index
 

@@ -2,10 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
+from contimg.instruments import stations, telescope
 from contimg.instruments.dsa110.simulate.array import array_of, frequencies
 from contimg.instruments.dsa110.simulate.config import SimulationConfig, preset
-from contimg.instruments.dsa110.simulate.uvh5 import write_uvh5
-from contimg.radio.telescopes import stations, telescope
+from contimg.radio.uvh5.write import write as write_uvh5
 
 DSA = telescope("dsa110")
 TIMES = 2461066.4 + np.arange(3) * 12.884901888 / 86400
@@ -17,7 +17,9 @@ def written(tmp_path_factory):
     array = array_of(preset("tiny"), DSA)
     rng = np.random.default_rng(0)
     data = rng.standard_normal((3, 55, 4, 2, 2)).view(complex)[..., 0].astype(np.complex64)
-    write_uvh5(path, array, DSA, np.radians(49.9), TIMES, 12.884901888, frequencies(4)[2], data)
+    pairs = array.numbers[np.stack([array.first, array.second], 1)]
+    dec = np.radians(49.9)
+    write_uvh5(path, DSA, pairs, array.uvw(dec), dec, TIMES, 12.884901888, frequencies(4)[2], data)
     return path, array, data
 
 

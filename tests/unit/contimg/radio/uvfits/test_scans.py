@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from contimg.errors import BadInput
+from contimg.instruments import telescope
 from contimg.models.observation import Role
 from contimg.radio.coordinates import isot
-from contimg_ingest import uvfits
-from contimg_ingest.policy import Reason, Refused
+from contimg.radio.uvfits import scans as uvfits
 
 
 def test_scans_of_ngc5921_against_listobs(ngc5921):
@@ -63,19 +64,48 @@ def test_file_with_one_source_and_no_source_table(tmp_path):
 def test_not_a_fits_file(tmp_path):
     path = tmp_path / "x.fits"
     path.write_bytes(b"hello" * 1000)
-    with pytest.raises(Refused, match=r"x\.fits cannot be read as UVFITS") as caught:
+    with pytest.raises(BadInput, match=r"x\.fits cannot be read as UVFITS") as caught:
         uvfits.scans(path)
-    assert caught.value.reason is Reason.UNREADABLE
+    assert caught.value.reason == "unreadable"
 
 
 def test_empty_file(tmp_path):
     path = tmp_path / "x.fits"
     path.touch()
-    with pytest.raises(Refused, match="0 bytes"):
+    with pytest.raises(BadInput, match="0 bytes"):
         uvfits.scans(path)
 
 
 def test_image_is_no_uvfits(tmp_path):
     fits.PrimaryHDU(np.zeros((4, 4))).writeto(tmp_path / "image.fits")
-    with pytest.raises(Refused):
+    with pytest.raises(BadInput):
         uvfits.scans(tmp_path / "image.fits")
+
+
+@pytest.mark.parametrize(
+    ("jd", "words"),
+    [
+        (np.array([0.0, 10 / 86400]), "DATE holds 0 d"),
+        (np.full(2, 1e300), r"DATE holds 1e\+300 d"),
+        (np.full(3, 2450000.5), "the integration time holds 0 s"),
+        (2450000.5 + np.arange(3.0), "the integration time holds 86400 s"),
+    ],
+)
+def test_times_out_of_bounds_are_named(tmp_path, jd, words):
+    with pytest.raises(BadInput, match=rf"one\.fits: {words}") as caught:
+        uvfits.scans(_tiny(tmp_path / "one.fits", jd))
+    assert caught.value.reason == "out-of-bounds"
+
+
+def test_cut_file_is_truncated(ngc5921, tmp_path):
+    path = tmp_path / "cut.fits"
+    path.write_bytes(ngc5921.read_bytes()[: 3 << 20])
+    with pytest.raises(BadInput, match=r"cut\.fits is truncated") as caught:
+        uvfits.scans(path)
+    assert caught.value.reason == "truncated"
+
+
+def test_apparent_declination_is_that_of_date(ngc5921):
+    """N5921_2 at J2000 +05:04:00; precession from 2000 to 1995.3 moves it by +0.0175 deg, the rest is < 0.01."""
+    target = uvfits.scans(ngc5921)[2]
+    assert target.app_dec_deg(telescope("vla")) - target.dec_deg == pytest.approx(0.0175, abs=0.01)

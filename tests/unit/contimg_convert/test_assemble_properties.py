@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contimg.errors import BadInput
-from contimg_convert import uvh5
+from contimg_convert import assemble
 
 CHANNELS = 4
 
@@ -16,7 +16,7 @@ CHANNELS = 4
 @settings(max_examples=6, deadline=None)
 @given(chosen=st.lists(st.integers(0, 15), min_size=1, max_size=5, unique=True))
 def test_missing_subbands_change_nothing_but_flags(reference, originals, chosen):
-    found = uvh5.read([originals[n] for n in chosen], 16)
+    found = assemble.read([originals[n] for n in chosen], 16)
     assert (np.diff(found.freq_hz) > 0).all()
     np.testing.assert_allclose(found.freq_hz, reference.freq_hz, rtol=1e-12)
     assert (found.weight >= 0).all()
@@ -29,11 +29,11 @@ def test_missing_subbands_change_nothing_but_flags(reference, originals, chosen)
 
 
 def test_the_order_of_the_files_does_not_matter(reference, originals):
-    turned = uvh5.read(originals[::-1], 16)
+    turned = assemble.read(originals[::-1], 16)
     for name in ("vis", "flag", "weight", "uvw_m", "time_jd", "freq_hz", "antenna1", "antenna2"):
         assert np.array_equal(getattr(turned, name), getattr(reference, name)), name
 
 
 def test_no_file_is_used_twice(originals):
     with pytest.raises(BadInput, match="sb03"):
-        uvh5.read([originals[3], originals[3]], 16)
+        assemble.read([originals[3], originals[3]], 16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from astropy import units as u
 from astropy.coordinates import FK4, FK5, SkyCoord
 from astropy.io import fits
 
+from contimg.errors import BadInput
 from contimg.models.observation import Role
 from contimg.radio import calibrators, coordinates, fluxscale
-from contimg_ingest.policy import Reason, Refused
+from contimg.radio.rawfile import FIRST_JD, LAST_JD, LONGEST_S, SHORTEST_S, bounded, check_file
+from contimg.radio.telescopes import Telescope
 
-__all__ = ["Scan", "role_of", "scans"]
+__all__ = ["Scan", "opened", "role_of", "scans", "utc_offset_s"]
 
 DAY_S = 86400.0
 
@@ -40,6 +43,12 @@ class Scan:
     telescope: str
     """As the file names it."""
 
+    def app_dec_deg(self, telescope: Telescope) -> float:
+        """Return the apparent declination of the source at mid-time, what the dishes point at [deg]."""
+        mid = (self.start_jd + self.end_jd) / 2
+        _, dec = coordinates.hour_angle_dec(np.radians(self.ra_deg), np.radians(self.dec_deg), mid, telescope)
+        return float(np.degrees(dec))
+
     @property
     def role(self) -> Role:
         """Why it was observed."""
@@ -56,7 +65,7 @@ def role_of(source: str, ra_deg: float, dec_deg: float, radius_arcsec: float = 3
     return Role.GAIN if np.degrees(np.min(distance)) * 3600 <= radius_arcsec else Role.TARGET
 
 
-def _utc_offset_s(antennas: fits.BinTableHDU) -> float:
+def utc_offset_s(antennas: fits.BinTableHDU) -> float:
     """Return what to subtract from the file's times to get UTC: casacore and AIPS may write TAI (``IATUTC``)."""
     system = str(antennas.header.get("TIMESYS", antennas.header.get("TIMSYS", "UTC"))).strip().upper()
     return float(antennas.header.get("IATUTC", 0.0)) if system in {"TAI", "IAT"} else 0.0
@@ -113,28 +122,46 @@ def scans(path: Path, gap_s: float = 300.0) -> tuple[Scan, ...]:
 
     Raises
     ------
-    Refused
-        If the file is empty, truncated or no UVFITS.
+    BadInput
+        If the file is empty, truncated, no UVFITS, or has times or lengths out of bounds.
+    OSError
+        If it cannot be opened: that is not the file's fault and may pass.
     """
-    if path.stat().st_size == 0:
-        raise Refused(Reason.EMPTY, f"{path} has 0 bytes; copy it again")
-    try:
-        with warnings.catch_warnings(record=True) as told, fits.open(path, memmap=True) as hdus:
-            warnings.simplefilter("always")
-            if isinstance(hdus[0], fits.GroupsHDU) and "AIPS AN" in hdus:
-                return tuple(_scans(hdus, gap_s))
-            error: Exception | None = None
-    except (OSError, TypeError, ValueError, KeyError, IndexError) as caught:
-        error = caught
-    if any("truncated" in str(warning.message) for warning in told):
-        raise Refused(Reason.TRUNCATED, f"{path} is truncated ({told[0].message}); copy it again") from error
-    what = error or "no random groups with an AIPS AN table"
-    raise Refused(Reason.UNREADABLE, f"{path} cannot be read as UVFITS ({what}); copy it again or remove it") from error
+    with opened(path) as hdus:
+        return tuple(_scans(path, hdus, gap_s))
 
 
-def _scans(hdus: fits.HDUList, gap_s: float) -> Iterator[Scan]:
+@contextmanager
+def opened(path: Path) -> Iterator[fits.HDUList]:
+    """Open a UVFITS file; what reading it raises inside the ``with`` becomes BadInput.
+
+    Raises
+    ------
+    BadInput
+        If the file is empty, truncated or no UVFITS.
+    OSError
+        If it cannot be opened: that is not the file's fault and may pass.
+    """
+    check_file(path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            with fits.open(path, memmap=True) as hdus:
+                if not isinstance(hdus[0], fits.GroupsHDU) or "AIPS AN" not in hdus:
+                    raise ValueError("no random groups with an AIPS AN table")
+                yield hdus
+        except (OSError, TypeError, ValueError, KeyError, IndexError) as error:
+            cut = next((str(warning.message) for warning in told if "truncated" in str(warning.message)), "")
+            if cut:
+                raise BadInput(f"{path} is truncated ({cut}); copy it again", reason="truncated") from error
+            raise BadInput(f"{path} cannot be read as UVFITS ({error}); copy it again or remove it") from error
+
+
+def _scans(path: Path, hdus: fits.HDUList, gap_s: float) -> Iterator[Scan]:
     jd, source, length = _rows(hdus)
-    offset_s = _utc_offset_s(hdus["AIPS AN"])
+    bounded(path, "DATE", jd, FIRST_JD, LAST_JD, "d")
+    bounded(path, "the integration time", length, SHORTEST_S, LONGEST_S, "s")
+    offset_s = utc_offset_s(hdus["AIPS AN"])
     catalog = _sources(hdus)
     telescope = str(hdus[0].header.get("TELESCOP", hdus["AIPS AN"].header.get("ARRNAM", ""))).strip()
     for number, rows in enumerate(_split(jd, source, gap_s), start=1):

@@ -1,8 +1,4 @@
-"""Writing one subband file exactly as the fringe-stopping program of DSA-110 lays it out.
-
-The layout is an old one of UVH5: one spectral window axis, ``phase_type`` drift, no phase centre catalogue. It is
-written field by field with h5py so that no library can make it more modern than the real files are.
-"""
+"""Writing one UVH5 subband file as DSA-110 does."""
 
 from __future__ import annotations
 
@@ -13,33 +9,40 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.instruments.dsa110.simulate.array import Array
-from contimg.radio.telescopes import Telescope, stations
+from contimg.radio.telescopes import Telescope
 
-__all__ = ["write_uvh5"]
+__all__ = ["write"]
 
 _SAMPLES = 96.0
 """Correlator samples in one integration; every one of them counts, as the writer knows of no flags."""
 
 
-def write_uvh5(
+def write(  # noqa: PLR0913, PLR0917 - what a file consists of
     path: Path,
-    array: Array,
     telescope: Telescope,
+    pairs: NDArray[np.int64],
+    uvw_m: NDArray[np.float64],
     dec_rad: float,
     times_jd: NDArray[np.float64],
     integration_s: float,
     freq_hz: NDArray[np.float64],
     data: NDArray[np.complex64],
 ) -> None:
-    """Write one subband.
+    """Write one subband exactly as the fringe-stopping program of DSA-110 lays it out.
+
+    The layout is an old one of UVH5: one spectral window axis, ``phase_type`` drift, no phase centre catalogue. It
+    is written field by field so that no library can make it more modern than the real files are.
 
     Parameters
     ----------
     path
         The file to make.
-    array, telescope
-        Antennas with data, and the site.
+    telescope
+        The site and its official stations, with data or without.
+    pairs
+        Station numbers from 1 of the B baselines, shape (B, 2).
+    uvw_m
+        Second minus first antenna at hour angle 0, shape (B, 3) [m].
     dec_rad
         Apparent declination of the pointing [rad].
     times_jd
@@ -49,21 +52,21 @@ def write_uvh5(
     freq_hz
         Channel centres, shape (C,), descending [Hz].
     data
-        Visibilities, shape (T, B, C, 2).
+        Visibilities, shape (T, B, C, 2), in dimensionless counts.
     """
     count, baselines = data.shape[:2]
     with h5py.File(path, "w") as handle:
         header = handle.create_group("Header")
-        _put_telescope(header, array, telescope)
-        _put_pointing(header, dec_rad, len(stations(telescope.key)))
+        _put_telescope(header, len(np.unique(pairs)), telescope)
+        _put_pointing(header, dec_rad, len(telescope.stations))
         _put_spectrum(header, freq_hz)
         header["Nbls"] = baselines
         header["Nblts"] = count * baselines
         header["Ntimes"] = count
         rows: dict[str, NDArray[Any]] = {
-            "ant_1_array": np.tile(array.numbers[array.first] - 1, count),
-            "ant_2_array": np.tile(array.numbers[array.second] - 1, count),
-            "uvw_array": np.tile(array.uvw(dec_rad).astype(np.float32), (count, 1)),
+            "ant_1_array": np.tile(pairs[:, 0] - 1, count),
+            "ant_2_array": np.tile(pairs[:, 1] - 1, count),
+            "uvw_array": np.tile(uvw_m.astype(np.float32), (count, 1)),
             "time_array": np.repeat(times_jd, baselines),
             "integration_time": np.full(count * baselines, np.float32(integration_s), np.float64),
         }
@@ -78,8 +81,8 @@ def _growing(group: Any, name: str, values: NDArray[Any], baselines: int) -> Non
     group.create_dataset(name, data=values, maxshape=(None, *shape), chunks=(baselines, *shape))
 
 
-def _put_telescope(header: Any, array: Array, telescope: Telescope) -> None:
-    every = stations(telescope.key)
+def _put_telescope(header: Any, used: int, telescope: Telescope) -> None:
+    every = telescope.stations
     place = telescope.location
     centre = np.array([place.x.value, place.y.value, place.z.value])
     header["latitude"] = telescope.latitude_deg
@@ -89,7 +92,7 @@ def _put_telescope(header: Any, array: Array, telescope: Telescope) -> None:
     header["instrument"] = np.bytes_("DSA")
     header["object_name"] = np.bytes_("search")
     header["history"] = np.bytes_("simulated by contimg in the layout of dsa110-meridian-fs")
-    header["Nants_data"] = len(array.numbers)
+    header["Nants_data"] = used
     header["Nants_telescope"] = len(every)
     header["antenna_diameters"] = np.full(len(every), telescope.dish_m)
     header["antenna_names"] = np.array([each.name for each in every], dtype="S4")

@@ -13,8 +13,8 @@ import casacore.tables as ct
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.radio.telescopes import telescope
-from contimg_convert.visibilities import CORR_LETTERS, Visibilities
+from contimg.radio.telescopes import Telescope
+from contimg.radio.visibilities import CORR_LETTERS, Visibilities
 
 __all__ = ["write"]
 
@@ -25,7 +25,7 @@ _FRAMES = {"LSRK": 1, "TOPO": 5}
 _ROW_COLUMNS = ("ANTENNA1", "ANTENNA2")  # change in every row: not for an incremental storage manager
 
 
-def write(path: Path, data: Visibilities, source: str) -> None:
+def write(path: Path, data: Visibilities, telescope: Telescope) -> None:
     """Write one recording.
 
     Parameters
@@ -34,8 +34,8 @@ def write(path: Path, data: Visibilities, source: str) -> None:
         New measurement set; must not exist.
     data
         What to write; rows in time order.
-    source
-        Name of the field.
+    telescope
+        The one that made it: its name in CASA, its place, its dish where the data do not say.
     """
     table = _create(path, data)
     try:
@@ -43,10 +43,10 @@ def write(path: Path, data: Visibilities, source: str) -> None:
         _bulk(table, data)
     finally:
         table.close()
-    _antenna(path, data)
+    _antenna(path, data, telescope.dish_m)
     _spectral(path, data)
-    _field(path, data, source)
-    _observation(path, data)
+    _field(path, data)
+    _observation(path, data, telescope)
     _feed(path, data)
 
 
@@ -128,8 +128,8 @@ def _put(path: Path, name: str, rows: int, columns: dict[str, Any]) -> None:
             table.putcol(column, values)
 
 
-def _antenna(path: Path, data: Visibilities) -> None:
-    count = len(data.antennas)
+def _antenna(path: Path, data: Visibilities, dish_m: float) -> None:
+    count, diameter = len(data.antennas), data.antennas.diameter_m
     columns = {
         "NAME": list(data.antennas.names),
         "STATION": list(data.antennas.stations),
@@ -137,7 +137,7 @@ def _antenna(path: Path, data: Visibilities) -> None:
         "MOUNT": ["ALT-AZ"] * count,
         "POSITION": data.antennas.itrf_m,
         "OFFSET": np.zeros((count, 3)),
-        "DISH_DIAMETER": data.antennas.diameter_m,
+        "DISH_DIAMETER": np.where(np.isnan(diameter), dish_m, diameter),
         "FLAG_ROW": np.zeros(count, bool),
     }
     _put(path, "ANTENNA", count, columns)
@@ -172,23 +172,23 @@ def _spectral(path: Path, data: Visibilities) -> None:
     _put(path, "DATA_DESCRIPTION", 1, description)
 
 
-def _field(path: Path, data: Visibilities, source: str) -> None:
+def _field(path: Path, data: Visibilities) -> None:
     """Write the one field, whose directions are ICRS."""
     direction = np.array([[[data.ra_rad, data.dec_rad]]])
     names = ("DELAY_DIR", "PHASE_DIR", "REFERENCE_DIR")
     time = (float(data.time_jd.mean()) - MJD_OFFSET) * DAY_S
-    columns: dict[str, Any] = {"NAME": [source], "CODE": [""], "TIME": [time], "NUM_POLY": [0], "SOURCE_ID": [-1]}
+    columns: dict[str, Any] = {"NAME": [data.source], "CODE": [""], "TIME": [time], "NUM_POLY": [0], "SOURCE_ID": [-1]}
     _put(path, "FIELD", 1, columns | {"FLAG_ROW": [False]} | dict.fromkeys(names, direction))
     with ct.table(str(path / "FIELD"), readonly=False, ack=False) as table:
         for name in names:
             table.putcolkeyword(name, "MEASINFO", {"type": "direction", "Ref": "ICRS"})
 
 
-def _observation(path: Path, data: Visibilities) -> None:
+def _observation(path: Path, data: Visibilities, telescope: Telescope) -> None:
     edges = (np.array([[data.start_jd, data.end_jd]]) - MJD_OFFSET) * DAY_S
     columns = {
         "TIME_RANGE": edges,
-        "TELESCOPE_NAME": [telescope(data.telescope).casa_name],
+        "TELESCOPE_NAME": [telescope.casa_name],
         "OBSERVER": ["contimg"],
         "PROJECT": [""],
         "SCHEDULE_TYPE": [""],
@@ -196,7 +196,7 @@ def _observation(path: Path, data: Visibilities) -> None:
         "FLAG_ROW": [False],
     }
     _put(path, "OBSERVATION", 1, columns)
-    place = np.array([axis.to_value("m") for axis in telescope(data.telescope).location.geocentric])
+    place = np.array([axis.to_value("m") for axis in telescope.location.geocentric])
     with ct.table(str(path / "OBSERVATION"), readonly=False, ack=False) as table:
         # pyuvdata's own column; without it, it looks the site up in the network
         table.addcols(ct.makearrcoldesc("TELESCOPE_LOCATION", 0.0, shape=[3], valuetype="double"))

@@ -9,14 +9,15 @@ import casacore.tables as ct
 import numpy as np
 import pytest
 
+from contimg.instruments import telescope
 from contimg.radio.casa import casa_environment
-from contimg_convert import measurement_set
+from contimg.radio.ms import write as measurement_set
 
 
 @pytest.fixture(scope="module")
 def written(reference, tmp_path_factory):
     path = tmp_path_factory.mktemp("ms") / "x.ms"
-    measurement_set.write(path, reference, "meridian")
+    measurement_set.write(path, reference, telescope("dsa110"))
     return path
 
 
@@ -37,7 +38,7 @@ def test_columns_are_what_was_given(written, reference):
 
 def test_blocks_join_without_a_seam(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(measurement_set, "BLOCK_BYTES", 10_000)
-    measurement_set.write(tmp_path / "x.ms", reference, "meridian")
+    measurement_set.write(tmp_path / "x.ms", reference, telescope("dsa110"))
     assert np.array_equal(column(tmp_path / "x.ms", "DATA"), reference.vis)
     assert np.array_equal(column(tmp_path / "x.ms", "FLAG"), reference.flag)
 
@@ -63,7 +64,7 @@ def test_one_ascending_window_and_names(written, reference):
 def test_existing_table_is_not_overwritten(reference, tmp_path):
     (tmp_path / "x.ms").write_text("something else")
     with pytest.raises(RuntimeError):
-        measurement_set.write(tmp_path / "x.ms", reference, "meridian")
+        measurement_set.write(tmp_path / "x.ms", reference, telescope("dsa110"))
 
 
 @pytest.mark.skipif(shutil.which("wsclean") is None, reason="wsclean is not installed")

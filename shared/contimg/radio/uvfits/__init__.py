@@ -1,0 +1,1 @@
+"""UVFITS, the raw files of pointed arrays."""

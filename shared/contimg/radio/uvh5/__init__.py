@@ -1,0 +1,1 @@
+"""UVH5, the raw files of DSA-110."""
