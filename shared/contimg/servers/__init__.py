@@ -12,10 +12,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeVar
 
-from contimg.errors import BadConfig
+import structlog
+from pydantic import BaseModel, ValidationError
 
-__all__ = ["end_process", "private_directory", "program", "start_process"]
+from contimg.errors import BadConfig, BadInput
+from contimg.limits import MIB
+from contimg.volume import disk
+
+__all__ = ["end_process", "private_directory", "program", "recall", "start_process", "write_private"]
+
+M = TypeVar("M", bound=BaseModel)
+_log = structlog.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -55,6 +64,48 @@ def private_directory(directory: Path) -> Path:
     if not os.access(directory, os.W_OK):
         raise BadConfig(f"directory {directory} cannot be written; choose one you may write")
     return directory
+
+
+def recall(path: Path, model: type[M]) -> M | None:
+    """Return what the last start on this directory noted; None if there was none or nothing of it can be read.
+
+    What is lost with a damaged note is a port and a password that nobody else keeps: new ones are made.
+
+    Raises
+    ------
+    BadConfig
+        If something else stands in the place of the file, or it may not be read.
+    """
+    try:
+        with disk.open_regular(path) as stream:
+            return model.model_validate_json(stream.read(MIB))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        _log.warning("the note of the server's last start is damaged; new ports and keys are made", path=str(path),
+                     error=error.errors()[0]["msg"])  # fmt: skip
+        return None
+    except (BadInput, OSError) as error:
+        raise BadConfig(
+            f"{path} cannot be read as the note of a server ({error}); remove it and start again"
+        ) from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read.
+
+    Raises
+    ------
+    ResourceExhausted
+        If the disk is full.
+    BadConfig
+        If something else is in the way.
+    """
+    try:
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise disk.refusal(path, error) from error
 
 
 def start_process(argv: list[str], log: Path) -> subprocess.Popen[bytes]:

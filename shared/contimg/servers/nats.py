@@ -12,10 +12,12 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field
 
 from contimg.errors import BadConfig, Unavailable
-from contimg.servers import end_process, private_directory, program, start_process
+from contimg.servers import end_process, private_directory, program, recall, start_process, write_private
 
 __all__ = ["NatsServer", "nats_program"]
 
@@ -28,6 +30,15 @@ max_payload: 1MB
 authorization: {authorization}
 jetstream {{ store_dir: {store}, sync_interval: "{sync}" }}
 """
+
+
+class _Endpoint(BaseModel):
+    """What ``endpoint.json`` holds."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    password: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default_factory=lambda: secrets.token_urlsafe(24)
+    )
 
 
 def nats_program() -> Path:
@@ -59,17 +70,17 @@ class NatsServer:
         self._sync = sync
         self._authorization = authorization
         self._process: subprocess.Popen[bytes] | None = None
-        self._endpoint: dict[str, str] = {}
+        self._endpoint = _Endpoint()
 
     @property
     def url(self) -> str:
         """Address without credentials, ``nats://127.0.0.1:<port>``; valid after :meth:`start`."""
-        return f"nats://127.0.0.1:{self._endpoint['port']}"
+        return f"nats://127.0.0.1:{self._endpoint.port}"
 
     @property
     def password(self) -> str:
         """Password of this directory's server."""
-        return self._endpoint["password"]
+        return self._endpoint.password
 
     @property
     def pid(self) -> int | None:
@@ -88,16 +99,15 @@ class NatsServer:
         """
         private_directory(self.directory)
         record = self.directory / "endpoint.json"
-        old = json.loads(record.read_text()) if record.exists() else {}
-        password = old.get("password") or secrets.token_urlsafe(24)
-        port = self._asked_port or int(old.get("port", 0))
+        old = recall(record, _Endpoint) or _Endpoint()
+        port = self._asked_port or old.port
         if port and not _is_free(port):
             if self._asked_port:
                 raise BadConfig(f"port {port} on 127.0.0.1 is in use; choose another one, or 0 for any free one")
             port = 0
-        self._launch(port, password)
-        self._endpoint = {"port": str(self._await_port()), "password": password}
-        _write_private(record, json.dumps(self._endpoint))
+        self._launch(port, old.password)
+        self._endpoint = _Endpoint(port=self._await_port(), password=old.password)
+        write_private(record, self._endpoint.model_dump_json())
         return self
 
     def _launch(self, port: int, password: str) -> None:
@@ -114,7 +124,7 @@ class NatsServer:
             authorization=json.dumps(self._authorization or {"user": _USER, "password": password}),
             sync=self._sync,
         )
-        _write_private(config, text)
+        write_private(config, text)
         self._process = start_process([str(binary), "-c", str(config)], self.directory / "nats.log")
 
     def _await_port(self) -> int:
@@ -161,8 +171,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

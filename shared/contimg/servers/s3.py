@@ -15,15 +15,16 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+from pydantic import BaseModel, Field
 
 from contimg.archive import S3Target
 from contimg.errors import BadConfig, Unavailable
-from contimg.servers import end_process, private_directory, program, start_process
+from contimg.servers import end_process, private_directory, program, recall, start_process, write_private
 
 __all__ = ["EmbeddedS3", "target_of", "weed_program"]
 
@@ -33,6 +34,16 @@ PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.p
 MORE_PORTS = ("filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc")
 START_S = 30.0
 STOP_S = 10.0
+
+
+class _Endpoint(BaseModel):
+    """What ``endpoint.json`` holds."""
+
+    access_key: Annotated[str, Field(min_length=3, max_length=100)] = "contimg"
+    secret_key: Annotated[str, Field(min_length=8, max_length=200)] = Field(
+        default_factory=lambda: secrets.token_urlsafe(24)
+    )
+    ports: dict[str, Annotated[int, Field(ge=0, le=65535)]] = Field(default_factory=dict)
 
 
 def weed_program() -> Path:
@@ -100,13 +111,12 @@ class EmbeddedS3:
         private_directory(self.directory)
         data = private_directory(self.directory / "data")
         record = self.directory / "endpoint.json"
-        old = json.loads(record.read_text()) if record.exists() else {}
-        self._keys = (old.get("access_key") or "contimg", old.get("secret_key") or secrets.token_urlsafe(24))
-        self._ports = _choose_ports(old.get("ports", {}))
-        saved = {"access_key": self._keys[0], "secret_key": self._keys[1], "ports": self._ports}
-        _write_private(record, json.dumps(saved))
+        old = recall(record, _Endpoint) or _Endpoint()
+        self._keys = (old.access_key, old.secret_key)
+        self._ports = _choose_ports(old.ports)
+        write_private(record, old.model_copy(update={"ports": self._ports}).model_dump_json())
         config = self.directory / "identities.json"
-        _write_private(config, json.dumps(_identities(*self._keys)))
+        write_private(config, json.dumps(_identities(*self._keys)))
         self._process = start_process(_command(data, config, self._ports), self.directory / "s3.log")
         self._await()
         return self.target
@@ -197,8 +207,3 @@ def _takes_objects(target: S3Target) -> bool:
     except (urllib3.exceptions.HTTPError, MinioException, OSError):
         return False
     return True
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,6 +23,29 @@ def test_it_starts_again_on_its_directory_with_the_same_port_and_password(tmp_pa
     with NatsServer(tmp_path / "nats") as again:
         assert (again.url, again.password) == first
     assert (tmp_path / "nats" / "nats.conf").stat().st_mode & 0o077 == 0
+
+
+DAMAGED = ["", "{garbage", "[]", '{"port": "far", "password": 5}', '{"port": 70000}', "\x00\xff" * 9]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_note_of_the_last_start_is_made_anew(text, tmp_path):
+    """It held a port and a password that nobody else keeps."""
+    (tmp_path / "nats").mkdir()
+    (tmp_path / "nats" / "endpoint.json").write_text(text)
+    with NatsServer(tmp_path / "nats") as server:
+        assert len(server.password) > 16
+        first = server.url, server.password
+    with NatsServer(tmp_path / "nats") as again:
+        assert (again.url, again.password) == first
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "fifo"])
+def test_what_stands_in_the_place_of_the_note_is_named(make, tmp_path):
+    (tmp_path / "nats").mkdir()
+    make(tmp_path / "nats" / "endpoint.json")
+    with pytest.raises(BadConfig, match=r"endpoint.json cannot be read .* remove it and start again"):
+        NatsServer(tmp_path / "nats").start()
 
 
 def test_a_taken_port_is_named_or_passed_by(tmp_path):

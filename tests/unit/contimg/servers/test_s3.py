@@ -56,6 +56,18 @@ def test_keys_are_generated_once_and_private(tmp_path, monkeypatch):
     assert len(secrets[0]) >= 32
 
 
+@pytest.mark.parametrize("text", ["{garbage", "[]", '{"access_key": 3}', '{"ports": {"s3.port": "x"}}', ""])
+def test_damaged_keys_are_made_anew(text, tmp_path, monkeypatch):
+    """The server takes its keys at every start; no object depends on them."""
+    monkeypatch.setattr(module, "weed_program", lambda: "/bin/false")
+    (tmp_path / "s3").mkdir()
+    record = tmp_path / "s3/endpoint.json"
+    record.write_text(text)
+    with pytest.raises(Unavailable):
+        EmbeddedS3(tmp_path / "s3").start()
+    assert len(json.loads(record.read_text())["secret_key"]) >= 32
+
+
 def test_keys_come_from_the_environment():
     env = {"CONTIMG_S3_ACCESS_KEY": "k", "CONTIMG_S3_SECRET_KEY": ""}
     with pytest.raises(BadConfig, match="CONTIMG_S3_SECRET_KEY is not set"):
