@@ -1,44 +1,97 @@
-"""Entry point of the ``contimg`` command: commands, exit codes, one sentence per error."""
+"""Entry point of the ``contimg`` command: commands, exit codes, one sentence per error.
+
+A command's module is imported when the command is run: ``contimg --help`` must not wait for science.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import typer
-from rich.console import Console
+from typer.core import TyperGroup
 
 from contimg import __version__
-from contimg.cli import demo, doctor, get, pipeline, replay, run, schema, show, simulate, stage, trace
-from contimg.errors import ContimgError
-from contimg.telemetry import configure_logging
+from contimg.cli import surroundings
+from contimg.errors import ContimgError, ResourceExhausted
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is, and what the list of commands says about it."""
+
+    target: str
+    """``module:name`` below ``contimg.cli``: a function, or a typer application with commands of its own."""
+    help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+COMMANDS = {
+    "demo": Command("demo:demo", "Run a real VLA observation of NGC 5921 through the nine stages."),
+    "simulate": Command("simulate:app", "Make raw files with known truth."),
+    "run": Command("run:run", "Run groups on this machine; Ctrl-C and start again goes on where it was."),
+    "why": Command("why:why", "Say in words what a group waits for, or what became of it."),
+    "get": Command("get:get", "List groups, products, attempts, observations or quarantined files."),
+    "show": Command("show:show", "Show one group, run or observation in full."),
+    "trace": Command("trace:trace", "Say where files come from: every run on the way back to the raw files."),
+    "log": Command("show:log", "Print what an attempt printed."),
+    "replay": Command("replay:replay", "Raise spec.replay in a group's YAML file: failed tasks get new tries."),
+    "doctor": Command("doctor:doctor", "Check this machine: programs, packages, CASA's data, directories."),
+    "stage": Command(
+        "stage:stage",
+        "Run one stage on files, without a group.",
+        {"allow_extra_args": True, "ignore_unknown_options": True},
+    ),
+    "pipeline": Command("pipeline:app", "Pipelines: ordered graphs of stages."),
+    "schema": Command("schema:schema", "Print the JSON schema of a contract, or of a stage's parameters."),
+}
+"""In the order in which ``contimg --help`` lists them."""
+
+
+def _loaded(name: str) -> Any:
+    """Import a command and return it as typer's group runs it."""
+    command = COMMANDS[name]
+    module, _, attribute = command.target.partition(":")
+    target = getattr(importlib.import_module(f"contimg.cli.{module}"), attribute)
+    if "structlog" in sys.modules:
+        from contimg.telemetry import configure_logging  # noqa: PLC0415 - only for commands that log at all
+
+        configure_logging(json_lines=False)
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name, context_settings=HELP_OPTIONS | command.settings)(target)
+    return typer.main.get_command(alone)
+
+
+class _Commands(TyperGroup):
+    """Knows the names and one line of every command, and imports the one that is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Put the command itself in the place of its line in the list."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, _loaded(name) if name in COMMANDS else listed, rest
+
 
 app = typer.Typer(
     name="contimg",
+    cls=_Commands,
     help="Raw radio-telescope files into published sky products.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_OPTIONS,
 )
-
-app.command("demo")(demo.demo)
-app.add_typer(simulate.app, name="simulate")
-app.command("run")(run.run)
-app.command("why")(show.why)
-app.command("get")(get.get)
-app.command("show")(show.show)
-app.command("trace")(trace.trace)
-app.command("log")(show.log)
-app.command("replay")(replay.replay)
-app.command("doctor")(doctor.doctor)
-app.command("stage", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(stage.stage)
-app.add_typer(pipeline.app, name="pipeline")
-app.command("schema")(schema.schema)
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.help)(lambda: None)
 
 
 def _version(wanted: bool) -> None:
@@ -54,15 +107,24 @@ def options(
     """Raw radio-telescope files into published sky products."""
 
 
+def _end(sentence: str, code: int) -> None:
+    typer.echo(f"contimg: {sentence}", err=True)
+    surroundings.leave(code)
+
+
 def main() -> None:
-    """Run the command line; an error of ours ends it with one sentence and the exit code of its class."""
-    configure_logging(json_lines=False)
+    """Run the command line; an error of ours or of the machine ends it with one sentence and an exit code."""
+    surroundings.prepare()
     try:
         app()
     except ContimgError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"contimg: {error}", markup=False)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        _end(f"{what}{error.strerror or error}", ContimgError.exit_code)
+    except MemoryError:
+        _end("out of memory; ask for less, or give it a larger machine", ResourceExhausted.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            Console(stderr=True, soft_wrap=True).print("contimg: interrupted; start the same command again to go on")
-        raise
+            _end("interrupted; start the same command again to go on", INTERRUPTED)
+        surroundings.leave(end.code)
