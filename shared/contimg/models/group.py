@@ -38,8 +38,11 @@ class Selection(ResourceModel):
     """Which observations: ``{start, end}``, ``{start, count}`` or ``{members}``; starts lie in [start, end)."""
 
     start: UtcTime | None = None
+    """Observations that start at or after this time, UTC."""
     end: UtcTime | None = None
+    """… and before this time, UTC."""
     count: Annotated[int, Field(ge=1, le=MEMBERS)] | None = None
+    """So many from ``start`` on."""
     members: Annotated[tuple[ObservationId, ...], Field(max_length=MEMBERS)] = ()
     """Observation ids."""
 
@@ -92,7 +95,9 @@ class GroupSpec(ResourceModel):
     """The wish."""
 
     pipeline: GroupName
+    """Name of the pipeline that makes the products."""
     observations: Selection
+    """Which observations are its members."""
     calibrator: SourceName = "auto"
     """A name restricts the choice of the calibration to this calibrator."""
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -101,6 +106,7 @@ class GroupSpec(ResourceModel):
     min_members: Annotated[int, Field(ge=1)] | None = None
     """How many members must succeed; default all."""
     suspend: bool = False
+    """Ask for nothing; running attempts go on."""
     replay: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Raise it to open another round of tries."""
     reprocess: Annotated[int, Field(ge=0, le=1_000_000)] = 0
@@ -150,32 +156,46 @@ class Condition(ResourceModel):
     """A condition in the way of Kubernetes."""
 
     type: Literal["Succeeded", "Progressing", "Stalled", "Degraded"]
+    """What it is about."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
     reason: Reason
     message: Annotated[str, Field(max_length=1024)]
+    """The same in a sentence."""
     observed_generation: int
+    """Generation of the spec that it speaks of."""
     last_transition_time: UtcTime
+    """When its status flipped last."""
 
 
 class UnitFailure(ResourceModel):
     """A unit of a stage that failed."""
 
     unit: str
+    """Observation, group, or partition of a group."""
     error: str
+    """Class of the failure."""
     message: str
+    """What happened and what to do."""
     task: TaskId | None = None
+    """Id of the task."""
 
 
 class StageStatus(ResourceModel):
     """One line of the stage list."""
 
     stage: str
+    """Name of the stage."""
     done: int
+    """Units that are done."""
     total: int
     """``done``/``total`` is the ``7/10`` users see."""
     running: int = 0
+    """Units at work."""
     failed: int = 0
+    """Units given up."""
     failures: Annotated[tuple[UnitFailure, ...], Field(max_length=5)] = ()
+    """The first of them."""
     seconds: float = 0.0
     """Wall seconds of the committed attempts together."""
     verdict: Verdict | None = None
@@ -185,20 +205,27 @@ class GroupStatus(ResourceModel):
     """The whole status of the resource."""
 
     observed_generation: int
+    """Generation of the spec that this status speaks of."""
     phase: Phase
     stage: str = ""
     """The stage at work."""
     progress: str = "0/0"
+    """Units of that stage that are done, of all of them."""
     message: Annotated[str, Field(max_length=1024)] = ""
+    """Where it stands and what it waits for, in a sentence."""
     verdict: Verdict | None = None
     members: Annotated[tuple[ObservationId, ...], Field(max_length=MEMBERS_SHOWN)] = ()
     """The first ones in time order."""
     member_count: int = 0
     """All of them."""
     stages: tuple[StageStatus, ...] = ()
+    """One line per stage, in the order of the pipeline."""
     conditions: tuple[Condition, ...] = ()
+    """``Succeeded``, ``Progressing``, ``Stalled`` and ``Degraded``."""
     started: UtcTime | None = None
+    """When the group was seen first."""
     finished: UtcTime | None = None
+    """When it ended."""
 
     def condition(self, type_: str) -> Condition | None:
         """Return the condition of a type, or None."""

@@ -42,8 +42,11 @@ class PipelineSpec(ResourceModel):
     """Immutable: a changed pipeline gets a new name."""
 
     title: Annotated[str, Field(max_length=200)] = ""
+    """What it makes, in a line for people."""
     instrument: Word
+    """The instrument whose observations it reads."""
     stages: Annotated[tuple[PipelineStage, ...], Field(max_length=50)]
+    """Its stages; what a stage reads stands before it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

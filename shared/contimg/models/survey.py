@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from contimg.limits import MEMBERS
+from contimg.limits import MEMBERS, ProtocolLimits
 from contimg.models.base import GroupName, ObservationId, ResourceModel, UtcTime, Word
 from contimg.models.group import PublishSpec, SourceName
 from contimg.models.reason import Phase, Reason
@@ -79,7 +79,9 @@ class GroupTemplate(ResourceModel):
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters that differ from the pipeline's defaults, by stage."""
     calibrator: SourceName = "auto"
+    """A name restricts the choice of the calibration to this calibrator."""
     min_members: Annotated[int, Field(ge=1)] | None = None
+    """How many members must succeed; default all."""
 
 
 class FileSetRules(ResourceModel):
@@ -89,7 +91,7 @@ class FileSetRules(ResourceModel):
     """Files a full set has; None: what the instrument says."""
     min: Annotated[int, Field(ge=1)] | None = None
     """Files that suffice at the deadline; None: all of them."""
-    deadline_s: Seconds = Field(900.0, alias="deadline")
+    deadline_s: Seconds = Field(ProtocolLimits.seal_after_s, alias="deadline")
     """Time after the last file at which a set becomes final."""
 
     @model_validator(mode="after")
@@ -103,6 +105,7 @@ class SurveySpec(ResourceModel):
     """The standing order."""
 
     pipeline: GroupName
+    """Name of the pipeline of every group."""
     start: UtcTime | None = None
     """Recordings that start before are left alone; None: all."""
     groups: GroupRules = GroupRules()
@@ -110,26 +113,33 @@ class SurveySpec(ResourceModel):
     template: GroupTemplate = GroupTemplate()
     publish: PublishSpec = PublishSpec()
     shard: Word = "main"
+    """The staging volume where its groups are processed."""
     suspend: bool = False
+    """Form no groups; those that are formed go on."""
 
 
 class UngroupedStatus(ResourceModel):
     """A recording that no group has."""
 
     observation: ObservationId
+    """Its id."""
     reason: Annotated[str, Field(max_length=300)]
+    """Why no group has it, in a sentence."""
 
 
 class SurveyStatus(ResourceModel):
     """The whole status of the resource."""
 
     observed_generation: int
+    """Generation of the spec that this status speaks of."""
     phase: Phase
     reason: Reason = Reason.RUNNING
     message: Annotated[str, Field(max_length=1024)] = ""
+    """Where it stands, in a sentence."""
     groups: int = 0
     """Formed so far."""
     ungrouped_count: int = 0
+    """Recordings that no group has."""
     ungrouped: Annotated[tuple[UngroupedStatus, ...], Field(max_length=50)] = ()
     """The latest ones, with their reasons."""
 

@@ -1,0 +1,267 @@
+"""The custom resource definitions, generated from the models: ``python -m contimg_operator.crd DIRECTORY``.
+
+What pydantic refuses is refused by the API server too, as far as a structural schema and CEL can say it. Parameters of
+stages are typed but get no defaults: they would become part of the wish. Fields added later get none either, so that
+an older operator can read what a newer schema accepted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from contimg.models.group import ObservationGroup
+from contimg.models.pipeline import Pipeline
+from contimg.models.resource import API_VERSION
+from contimg.models.spec import Scope, specs
+from contimg.models.survey import Survey
+
+__all__ = ["definitions", "write"]
+
+Schema = dict[str, Any]
+_KEPT = {
+    "description", "enum", "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum",
+    "pattern", "properties", "required", "type", "x-kubernetes-int-or-string",
+}  # fmt: skip
+_LONGEST_TEXT = 1024
+_MOST_ITEMS = 5000
+
+
+def _inlined(node: Schema, defs: Schema) -> Schema:
+    """Replace a reference by what it refers to; what stands beside it counts more."""
+    if "$ref" in node:
+        target = defs[node["$ref"].rsplit("/", 1)[-1]]
+        return _inlined(target, defs) | {key: value for key, value in node.items() if key != "$ref"}
+    for union in ("anyOf", "oneOf", "allOf"):
+        options = [item for item in node.get(union, ()) if item.get("type") != "null"]
+        if options and "x-kubernetes-int-or-string" not in node:
+            return _inlined(options[0], defs) | {key: value for key, value in node.items() if key != union}
+    return node
+
+
+def _bounds(node: Schema) -> Schema:
+    """Write open bounds as OpenAPI 3.0 does: a number, and a flag beside it."""
+    found: Schema = {}
+    for old, new in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if old in node:
+            found |= {new: node[old], old: True}
+    return found
+
+
+def structural(node: Schema, defs: Schema, *, defaults: bool) -> Schema:
+    """Return a structural schema of a JSON schema of pydantic.
+
+    Parameters
+    ----------
+    node, defs
+        The schema and the definitions it refers to.
+    defaults
+        Whether defaults are kept.
+    """
+    node = _inlined(node, defs)
+    found = {key: value for key, value in node.items() if key in _KEPT} | _bounds(node)
+    if "const" in node:
+        found["enum"] = [node["const"]]
+    if defaults and node.get("default") not in (None, "", [], {}) and "properties" not in node:
+        found["default"] = node["default"]
+    if "prefixItems" in node:
+        found["items"] = node["prefixItems"][0]
+    if "properties" in node:
+        found["properties"] = {
+            name: structural(item, defs, defaults=defaults) for name, item in node["properties"].items()
+        }
+    elif node.get("type") == "object":
+        found |= _free(node, defs, defaults=defaults)
+    if "items" in found:
+        found["items"] = structural(found["items"], defs, defaults=defaults)
+        found["items"].setdefault("description", found.get("description", "One of them."))
+        found.setdefault("maxItems", _MOST_ITEMS)
+    if found.get("type") == "string" and not {"enum", "format"} & found.keys():
+        found.setdefault("maxLength", _LONGEST_TEXT)
+    if "description" in found:
+        found["description"] = " ".join(found["description"].replace("``", "").split())
+    return found
+
+
+def _free(node: Schema, defs: Schema, *, defaults: bool) -> Schema:
+    """Return an object whose keys are the user's: typed values, or anything."""
+    values = node.get("additionalProperties")
+    if isinstance(values, dict) and values.get("type") != "object":
+        inner = structural(values, defs, defaults=defaults)
+        return {"additionalProperties": inner | {"description": inner.get("description", "Value by name.")}}
+    return {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _parameters() -> Schema:
+    """Return the typed parameters of every installed stage that has tasks, without defaults."""
+    found = {}
+    for spec in specs().values():
+        if spec.scope is not Scope.WATCHER:
+            schema = spec.params.model_json_schema()
+            found[spec.name] = structural(schema, schema.get("$defs", {}), defaults=False)
+    return {
+        "type": "object",
+        "description": "Parameters that differ from the pipeline's defaults, by stage.",
+        "properties": found,
+    }
+
+
+def _rule(rule: str, message: str) -> Schema:
+    return {"rule": rule, "message": message}
+
+
+def _group(schema: Schema) -> None:
+    spec = schema["properties"]["spec"]["properties"]
+    spec["stages"] = _parameters()
+    spec["shard"]["x-kubernetes-validations"] = [_rule("self == oldSelf", "shard cannot be changed; make a new group")]
+    spec["observations"]["properties"]["members"]["x-kubernetes-list-type"] = "set"
+    has = "(has(self.end) ? 1 : 0) + (has(self.count) ? 1 : 0) + (has(self.members) && size(self.members) > 0 ? 1 : 0)"
+    named = "has(self.members) && size(self.members) > 0"
+    spec["observations"]["x-kubernetes-validations"] = [
+        _rule(f"{has} == 1", "give exactly one of end, count or members"),
+        _rule(f"({named}) || has(self.start)", "start is missing"),
+        _rule(f"!({named}) || !has(self.start)", "members and start exclude each other"),
+        _rule("!has(self.end) || !has(self.start) || self.end > self.start", "end must be later than start"),
+    ]
+
+
+def _survey(schema: Schema) -> None:
+    spec = schema["properties"]["spec"]["properties"]
+    spec["template"]["properties"]["stages"] = _parameters()
+    spec["shard"]["x-kubernetes-validations"] = [_rule("self == oldSelf", "shard cannot be changed; make a new survey")]
+    spec["groups"]["x-kubernetes-validations"] = [
+        _rule("self.overlap < self.size", "overlap must be smaller than size"),
+        _rule("self.minSize <= self.size", "minSize must not be larger than size"),
+    ]
+    spec["groups"]["default"] = {}
+    spec["fileSets"]["x-kubernetes-validations"] = [
+        _rule("!has(self.min) || !has(self.expect) || self.min <= self.expect", "min must not be larger than expect")
+    ]
+    schema["x-kubernetes-validations"] = [
+        _rule("size(self.metadata.name) <= 46", "the name of a survey has at most 46 characters")
+    ]
+
+
+def _pipeline(schema: Schema) -> None:
+    schema["properties"]["spec"]["x-kubernetes-validations"] = [
+        _rule("self == oldSelf", "a pipeline never changes; make one with a new name")
+    ]
+    stages = schema["properties"]["spec"]["properties"]["stages"]
+    stages |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["stage"], "maxItems": 64}
+
+
+def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", "date")
+_GROUP_COLUMNS = [
+    _column("Pipeline", ".spec.pipeline"),
+    _column("Phase", ".status.phase"),
+    _column("Stage", ".status.stage"),
+    _column("Progress", ".status.progress"),
+    _column("Verdict", ".status.verdict"),
+    _column("Message", ".status.message"),
+    _AGE,
+]
+_SURVEY_COLUMNS = [
+    _column("Pipeline", ".spec.pipeline"),
+    _column("Phase", ".status.phase"),
+    _column("Groups", ".status.groups", "integer"),
+    _column("Ungrouped", ".status.ungroupedCount", "integer"),
+    _column("Message", ".status.message"),
+    _AGE,
+]
+_PIPELINE_COLUMNS = [_column("Instrument", ".spec.instrument"), _column("Title", ".spec.title"), _AGE]
+
+
+def _definition(
+    model: type[ObservationGroup | Survey | Pipeline],
+    plural: str,
+    short: str,
+    columns: list[Schema],
+    adapt: Callable[[Schema], None],
+) -> Schema:
+    full = model.model_json_schema(by_alias=True)
+    schema = structural(full, full.get("$defs", {}), defaults=True)
+    for name in ("apiVersion", "kind"):
+        schema["properties"].pop(name)
+    schema["properties"]["metadata"] = {"type": "object"}
+    schema["required"] = ["spec"]
+    adapt(schema)
+    status = schema["properties"].get("status")
+    if status is not None:
+        _open(status)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{API_VERSION.partition('/')[0]}"},
+        "spec": {
+            "group": API_VERSION.partition("/")[0],
+            "scope": "Namespaced",
+            "names": {
+                "kind": model.__name__,
+                "listKind": f"{model.__name__}List",
+                "plural": plural,
+                "singular": model.__name__.lower(),
+                "shortNames": [short],
+                "categories": ["contimg"],
+            },
+            "versions": [
+                {
+                    "name": API_VERSION.partition("/")[2],
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "additionalPrinterColumns": columns,
+                }
+                | ({"subresources": {"status": {}}} if status is not None else {})
+            ],
+        },
+    }
+
+
+def _open(status: Schema) -> None:
+    """A status needs no defaults, and its conditions are a map by type."""
+
+    def plain(node: Schema) -> None:
+        node.pop("default", None)
+        for item in node.get("properties", {}).values():
+            plain(item)
+        if "items" in node:
+            plain(node["items"])
+
+    plain(status)
+    conditions = status["properties"].get("conditions")
+    if conditions is not None:
+        conditions |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"], "maxItems": 16}
+
+
+def definitions() -> dict[str, Schema]:
+    """Return the three definitions by file name."""
+    return {
+        "observationgroups.yaml": _definition(ObservationGroup, "observationgroups", "og", _GROUP_COLUMNS, _group),
+        "pipelines.yaml": _definition(Pipeline, "pipelines", "cpl", _PIPELINE_COLUMNS, _pipeline),
+        "surveys.yaml": _definition(Survey, "surveys", "csv", _SURVEY_COLUMNS, _survey),
+    }
+
+
+def write(directory: Path) -> list[Path]:
+    """Write the definitions as YAML, one file each, and return the files."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 120
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, definition in definitions().items():
+        with (directory / name).open("w", encoding="utf-8") as stream:
+            yaml.dump(definition, stream)
+    return [directory / name for name in definitions()]
+
+
+if __name__ == "__main__":
+    for path in write(Path(sys.argv[1])):
+        sys.stdout.write(f"{path}\n")
