@@ -11,7 +11,7 @@ from scipy.ndimage import label
 from scipy.optimize import least_squares
 
 from contimg.errors import BadConfig, DataQuality
-from contimg_image.gridder import threads
+from contimg_image import fourier
 
 __all__ = ["Beam", "fit_beam", "gaussian", "restore", "sidelobe"]
 
@@ -127,8 +127,6 @@ def restore(
     padded = np.zeros((size, size))
     padded[:n, :n] = model
     kernel = np.fft.ifftshift(gaussian(beam, size, cell_rad))
-    product = ducc0.fft.r2c(padded, nthreads=threads()) * ducc0.fft.r2c(kernel, nthreads=threads())
-    # ducc0 transforms forward unless told otherwise, also from complex to real: the image would be turned.
-    whole = ducc0.fft.c2r(product, lastsize=size, inorm=2, forward=False, nthreads=threads())
+    whole = fourier.back(fourier.forward(padded) * fourier.forward(kernel), size)
     restored: NDArray[np.float32] = whole[:n, :n].astype(np.float32) + residual
     return restored

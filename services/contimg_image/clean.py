@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import ducc0
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg_image.gridder import threads
+from contimg_image import fourier
 
 __all__ = ["Clark", "Minor", "Multiscale"]
 
@@ -138,12 +137,12 @@ class Multiscale:
         self._shape = psf.shape
         # Cut off at the image's edge a PSF is no longer a sum of waves with positive weights, and CLEAN of large
         # scales would run away; without the negative ones it is again.
-        self._psf = np.maximum(_fourier(np.fft.ifftshift(psf)).real, 0)
+        self._psf = np.maximum(_half(np.fft.ifftshift(psf)).real, 0)
         self._kernels: list[NDArray[np.float32]] = []
         self._norms: list[float] = []
         self._clarks: list[Clark] = []
         for diameter in scales_px:
-            kernel = _fourier(np.fft.ifftshift(_kernel(psf.shape[0], diameter))).real
+            kernel = _half(np.fft.ifftshift(_kernel(psf.shape[0], diameter))).real
             cross = np.fft.fftshift(self._back((self._psf * kernel**2).astype(np.complex64)))
             peak = float(cross[self._shape[0] // 2, self._shape[1] // 2])
             if peak < _BLIND:
@@ -154,23 +153,23 @@ class Multiscale:
 
     def peak(self, residual: Image, mask: Mask) -> float:
         """Return the largest absolute value of all scales inside the mask."""
-        fourier = _fourier(residual)
-        return max(Clark.peak(self._view(fourier, k), mask) for k in range(len(self._norms)))
+        half = _half(residual)
+        return max(Clark.peak(self._view(half, k), mask) for k in range(len(self._norms)))
 
     def significant(self, residual: Image, level: float) -> Mask:
         """Return where any scale is above the level."""
-        fourier = _fourier(residual)
+        half = _half(residual)
         found = np.zeros(residual.shape, bool)
         for k in range(len(self._norms)):
-            found |= Clark.significant(self._view(fourier, k), level)
+            found |= Clark.significant(self._view(half, k), level)
         return found
 
     def run(self, residual: Image, mask: Mask, limit: float, budget: int, model: Image) -> int:
         """See :class:`Minor`."""
-        fourier, added = _fourier(residual), np.zeros(self._psf.shape, np.complex64)
+        half, added = _half(residual), np.zeros(self._psf.shape, np.complex64)
         done = 0
         while done < budget:
-            views = [self._view(fourier, k) for k in range(len(self._norms))]
+            views = [self._view(half, k) for k in range(len(self._norms))]
             peaks = [Clark.peak(view, mask) for view in views]
             k = int(np.argmax(peaks))
             if peaks[k] <= limit:
@@ -180,25 +179,23 @@ class Multiscale:
             if count == 0:
                 break
             done += count
-            piece = _fourier(found / np.float32(self._norms[k])) * self._kernels[k]
+            piece = _half(found / np.float32(self._norms[k])) * self._kernels[k]
             added += piece
-            fourier -= piece * self._psf
+            half -= piece * self._psf
         found = self._back(added)
         found[np.abs(found) < _ROUNDING * np.abs(found).max()] = 0
         model += found
         return done
 
-    def _view(self, fourier: NDArray[np.complex64], k: int) -> Image:
-        return self._back(fourier * self._kernels[k]) / np.float32(self._norms[k])
+    def _view(self, half: NDArray[np.complex64], k: int) -> Image:
+        return self._back(half * self._kernels[k]) / np.float32(self._norms[k])
 
-    def _back(self, fourier: NDArray[np.complex64]) -> Image:
-        image: Image = ducc0.fft.c2r(fourier, lastsize=self._shape[1], inorm=2, forward=False, nthreads=threads())
-        return image
+    def _back(self, half: NDArray[np.complex64]) -> Image:
+        return fourier.back(half, self._shape[1])
 
 
-def _fourier(image: Image) -> NDArray[np.complex64]:
-    found: NDArray[np.complex64] = ducc0.fft.r2c(np.ascontiguousarray(image, np.float32), nthreads=threads())
-    return found
+def _half(image: Image) -> NDArray[np.complex64]:
+    return fourier.forward(image.astype(np.float32, copy=False))
 
 
 def _kernel(size: int, diameter_px: float) -> Image:

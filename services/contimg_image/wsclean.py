@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from contimg.errors import BadConfig, ResourceExhausted, Terminal
 from contimg_image.deconvolve import Cleaned
 from contimg_image.export import write_ms
-from contimg_image.gridder import threads
 from contimg_image.job import Job
 
 __all__ = ["command", "run"]
@@ -25,13 +24,16 @@ _ITERATIONS = re.compile(r"Performed (\d+) iterations in total")
 
 
 def command(job: Job, ms: Path, prefix: Path) -> list[str]:
-    """Return the command line; sizes are rounded up to even as wsclean demands."""
+    """Return the command line; sizes are rounded up to even as wsclean demands.
+
+    One thread: several would add visibilities in any order, and no two images were the same.
+    """
     p = job.params
     even = p.size + p.size % 2
     weighting = ["briggs", f"{p.robust:g}"] if p.weighting == "briggs" else [p.weighting]
     words = ["wsclean", "-name", str(prefix), "-size", str(even), str(even), "-scale", f"{p.cell_arcsec:.9g}asec"]
     words += ["-weight", *weighting, "-pol", "I", "-data-column", "DATA", "-no-update-model-required"]
-    words += ["-use-wgridder", "-wgridder-accuracy", f"{p.epsilon:g}", "-j", str(threads())]
+    words += ["-use-wgridder", "-wgridder-accuracy", f"{p.epsilon:g}", "-j", "1"]
     words += ["-abs-mem", str(_MEMORY_GB), "-temp-dir", str(job.scratch), "-make-psf", "-niter", str(p.max_iterations)]
     words += ["-gain", f"{p.gain:g}", "-mgain", f"{p.major_gain:g}", "-nmiter", str(p.max_majors)]
     if p.auto_mask_sigma > 0:

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from contimg_image.gridder import Gridder, threads
+from contimg_image import gridder as module
+from contimg_image.gridder import Gridder, chunks
 from contimg_image.primary import Term
 
 CELL = np.radians(20 / 3600)
@@ -68,8 +75,55 @@ def test_psf_has_peak_one_in_the_middle(small_vis):
     assert np.abs(psf).max() == 1
 
 
-def test_threads_follow_the_environment(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads() == 3
-    monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert threads() >= 1
+def test_chunks_hold_each_row_once_by_distance_in_w():
+    w = np.random.default_rng(4).normal(size=1000)
+    parts = chunks(w, 3_000_000, 1_000_000)
+    assert len(parts) == 6
+    assert sorted(np.concatenate(parts)) == list(range(1000))
+    assert all((np.diff(part) > 0).all() for part in parts)
+    reach = [np.abs(w[part]) for part in parts]
+    assert all(near.max() <= far.min() for near, far in pairwise(reach))
+
+
+@pytest.mark.parametrize(("samples", "count"), [(10, 2), (1500, 3), (10**9, 8)])
+def test_the_number_of_chunks_is_a_matter_of_data_and_pixels(samples, count):
+    assert len(chunks(np.arange(100.0), samples, 1000)) == count
+
+
+def test_one_row_is_one_chunk():
+    assert [part.tolist() for part in chunks(np.zeros(1), 1, 1)] == [[0]]
+
+
+def test_chunks_gridded_at_a_time_change_nothing(small_vis, monkeypatch):
+    made = Gridder(small_vis.uvw_m, small_vis.freq_hz, small_vis.weight, 128, CELL)
+    image = made.dirty(small_vis.data)
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    assert np.array_equal(made.dirty(small_vis.data), image)
+
+
+def test_weak_terms_are_as_accurate_as_the_model(small_vis):
+    change = np.zeros((64, 64), np.float32)
+    change[50, 9] = 1e-3
+    slope = np.linspace(-1, 1, small_vis.data.shape[0], dtype=np.float32)[:, None]
+    model = np.zeros((64, 64), np.float32)
+    model[50, 9] = 1.0
+    l, m = (np.broadcast_to(each, (64, 64)) for each in directions(64))
+    expected = (1 + 1e-3 * slope) * phases(small_vis, l[50, 9], m[50, 9])
+    term = Term(change, slope)
+    found = Gridder(small_vis.uvw_m, small_vis.freq_hz, small_vis.weight, 64, CELL, 1e-5, (term,)).predict(model)
+    assert np.abs(found - expected).max() < 1e-4
+
+
+SAME = Path(__file__).parents[2] / "support" / "imaging_digests.py"
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_images_are_the_same_on_any_number_of_cores(cores):
+    """Fails with threads of ducc0 that follow the processors: sums in any order, transforms dealt out otherwise."""
+    given = sorted(os.sched_getaffinity(0))[:cores]
+    words = [sys.executable, str(SAME), ",".join(map(str, given))]
+    first = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    everywhere = subprocess.run(words[:2], capture_output=True, text=True, check=True).stdout
+    assert first == everywhere
+    cold, warm = first.split()[:6], first.split()[6:]
+    assert cold == warm
