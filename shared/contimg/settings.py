@@ -62,6 +62,8 @@ class Settings(Model):
     """Region that requests to the object store are signed for."""
     s3_ca: str = ""
     """File with the certificates that are trusted for the object store; empty: the system's."""
+    namespace: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
+    """Namespace that the operator watches; empty: the one of its pod."""
     image: str = ""
     """Digest of the container image, noted in manifests."""
     time_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
