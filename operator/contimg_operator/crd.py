@@ -226,7 +226,7 @@ def _definition(
 
 
 def _open(status: Schema) -> None:
-    """A status needs no defaults, and its conditions are a map by type."""
+    """Leave out the defaults of a status, and make its conditions a map by type."""
 
     def plain(node: Schema) -> None:
         node.pop("default", None)
