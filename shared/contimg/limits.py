@@ -14,6 +14,7 @@ __all__ = [
     "MEMBERS",
     "MEMBERS_SHOWN",
     "MIB",
+    "NAME_BYTES",
     "RECORDING_S",
     "TRIES",
     "ProtocolLimits",
@@ -32,6 +33,8 @@ MEMBERS = 5000
 """Largest group."""
 MEMBERS_SHOWN = 300
 """Names of members in a status, which stays below 64 KB; the others are counted."""
+NAME_BYTES = 200
+"""Longest name of a product: file systems take 255 bytes, and we put marks of up to 40 around it."""
 TRIES = 3
 """P3: counted failures of a task in one round."""
 
@@ -40,6 +43,12 @@ TRIES = 3
 class ProtocolLimits:
     """Times end in ``_s`` (seconds) and are what :meth:`scaled` scales; all else are counts, bytes and fractions."""
 
+    look_s: float = 30.0
+    """How often the engine's host looks at every unfinished group, events or not."""
+    status_s: float = 10.0
+    """At most one write of a status per so long, except where a condition flips."""
+    reconcilers: int = 4
+    """Groups that a host looks at side by side."""
     check_streams_s: float = 30.0
     """P1: how often the engine's host creates and checks streams and consumers."""
     ack_wait_s: float = 90.0
@@ -61,6 +70,8 @@ class ProtocolLimits:
 
     ask_again_s: float = 600.0
     """P2: the engine's host asks again for what is unmet."""
+    full_again_s: float = 5.0
+    """P2: how soon a group asks again after it found the queue full."""
     message_bytes: int = 64 * KIB
     """P2: largest task message."""
     inputs_in_message: int = 500
@@ -122,8 +133,8 @@ class ProtocolLimits:
     scan_s: float = 600.0
     """P8: full scan of the volumes by the keeper."""
 
-    name_tolerance_s: float = 120.0
-    """P9: names of one file set may differ by so much."""
+    settle_s: float = 30.0
+    """P9: a raw file untouched for so long has arrived."""
     seal_after_s: float = 900.0
     """P9: after the last file, a file set is sealed or incomplete."""
 
@@ -145,6 +156,8 @@ class ProtocolLimits:
     abandoned_s: float = 3600.0
     """P12: an attempt directory whose own lock is free is removed after so long."""
 
+    child_idle_s: float = 1800.0
+    """A warm child that had no attempt for so long is ended; the next task starts another."""
     child_attempts: int = 20
     """A warm child is replaced after so many attempts."""
     child_growth_bytes: int = 512 * MIB

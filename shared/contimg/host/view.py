@@ -1,0 +1,90 @@
+"""What the host remembers of one group or survey between two looks; all of it may be lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from contimg.engine.advance import Decision
+from contimg.host.resources import Status
+from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.reason import Phase
+from contimg.models.survey import Survey, SurveyStatus
+
+__all__ = ["GroupView", "Shown", "SurveyView"]
+
+FINAL = frozenset({Phase.PUBLISHED, Phase.UNPUBLISHED, Phase.FAILED, Phase.SUSPENDED})
+"""Phases that time alone does not end."""
+
+
+@dataclass
+class Shown:
+    """A status as it was last written."""
+
+    status: Status | None = None
+    at: float = float("-inf")
+    """By the clock of the event loop."""
+
+
+@dataclass
+class GroupView:
+    """One group."""
+
+    group: ObservationGroup
+    status: GroupStatus | None = None
+    """The last one, whether written or not."""
+    shown: Shown = field(default_factory=Shown)
+    decision: Decision | None = None
+    """The last one that was based on facts."""
+    edited: bool = True
+    """No decision stands on this spec yet."""
+
+    def take(self, decision: Decision, *, informed: bool) -> None:
+        """Remember a decision; one that was made without facts says nothing about what is wanted."""
+        self.status = decision.status
+        if informed:
+            self.decision = decision
+            self.edited = False
+
+    @property
+    def phase(self) -> Phase | None:
+        """Where it stood at the last look."""
+        return self.status.phase if self.status is not None else None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether only an edit or new files can move it."""
+        return not self.edited and self.phase in FINAL
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """Tasks whose runs the clean-up must leave."""
+        return frozenset(self.decision.wanted) if self.decision is not None else frozenset()
+
+    @property
+    def queueable(self) -> frozenset[str]:
+        """Tasks that may lie in the queue."""
+        return frozenset() if self.group.spec.suspend else self.spared
+
+    def is_over(self, *, arriving: bool) -> bool:
+        """Whether nothing will happen any more without a person, or without new files; see :meth:`Host.is_over`."""
+        status, decision = self.status, self.decision
+        if status is None or self.edited or decision is None or decision.tasks:
+            return False
+        succeeded, progressing = status.condition("Succeeded"), status.condition("Progressing")
+        if succeeded is not None and succeeded.status == "True":
+            return True
+        if any(stage.running for stage in status.stages) or (
+            progressing is not None and progressing.status == "Unknown"
+        ):
+            return False
+        return not arriving or status.phase in FINAL | {Phase.STALLED}
+
+
+@dataclass
+class SurveyView:
+    """One survey."""
+
+    survey: Survey
+    status: SurveyStatus | None = None
+    """The last one that was based on observations."""
+    shown: Shown = field(default_factory=Shown)
