@@ -36,7 +36,7 @@ class Command:
 
 COMMANDS = {
     "demo": Command("demo:demo", "Run a real VLA observation of NGC 5921 through the nine stages."),
-    "simulate": Command("simulate:app", "Make raw files with known truth."),
+    "simulate": Command("simulate:simulate", "Make raw files of an instrument, with known truth beside them."),
     "run": Command("run:run", "Run groups on this machine; Ctrl-C and start again goes on where it was."),
     "why": Command("why:why", "Say in words what a group waits for, or what became of it."),
     "get": Command("get:get", "List groups, products, attempts, observations or quarantined files."),

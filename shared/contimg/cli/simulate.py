@@ -5,29 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-__all__ = ["app"]
+from contimg.errors import BadConfig
+from contimg.models.instrument import instruments
+from contimg.models.spec import nearest
 
-app = typer.Typer(help="Make raw files with known truth.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Make raw files with known truth."""
+__all__ = ["simulate"]
 
 
-@app.command("dsa110")
-def dsa110(
-    out: Path = typer.Argument(help="Directory for the subband files and truth.json."),
-    config: Path | None = typer.Option(None, help="YAML file with the simulation's settings; default: a small group."),
-    preset: str = typer.Option("small-group", help="Packaged settings: tiny, small-group or full."),
+def simulate(
+    name: str = typer.Argument(help="Instrument, e.g. dsa110."),
+    out: Path = typer.Argument(help="Directory for the raw files and the truth."),
+    config: Path | None = typer.Option(None, help="YAML file with the simulation's settings, instead of a preset."),
+    preset: str = typer.Option("", help="Packaged settings; default: the first that the instrument has."),
 ) -> None:
-    """Write DSA-110 subband files (UVH5) and truth.json beside them."""
-    from contimg.instruments.dsa110 import simulate  # noqa: PLC0415 - numba takes seconds
-
-    console = Console(stderr=True)
-    settings = simulate.load_config(config) if config else simulate.preset(preset)
-    with console.status("simulating"):
-        truth = simulate.simulate_dsa110(out, settings)
-    console.print(f"{len(truth.observations)} observations below {out}; the truth is in {out / 'truth.json'}")
+    """Make raw files of an instrument with known truth beside them."""
+    known = {key: item for key, item in instruments().items() if item.presets}
+    if name not in known:
+        raise BadConfig(f"no simulator for {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    typer.echo(known[name].simulate(out, preset or known[name].presets[0], config))

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from contimg.errors import BadConfig
 from contimg.host.yamlfile import load_values
@@ -26,7 +26,11 @@ SUBBANDS = 16
 PerObservation = dict[int, tuple[int, ...]]
 
 
-class Source(Model):
+class _Settings(Model):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Source(_Settings):
     """A point source, unpolarized: XX = YY = I."""
 
     name: str
@@ -40,7 +44,7 @@ class Source(Model):
     """S is proportional to nu to this power."""
 
 
-class Drawn(Model):
+class Drawn(_Settings):
     """Sources drawn at random over the strip that the group sees."""
 
     count: int = Field(ge=0)
@@ -58,7 +62,7 @@ class Drawn(Model):
     index_scatter: float = 0.2
 
 
-class Gains(Model):
+class Gains(_Settings):
     """Complex gains per antenna and polarization, in the sense V_ij(MS) = g_i conj(g_j) V."""
 
     amplitude: float = Field(default=0.068, gt=0)
@@ -75,7 +79,7 @@ class Gains(Model):
     """Random walk of each relative amplitude from one observation to the next."""
 
 
-class Rfi(Model):
+class Rfi(_Settings):
     """Transmitters that stand still, so their fringes do too."""
 
     narrow: int = Field(default=1, ge=0)
@@ -86,7 +90,7 @@ class Rfi(Model):
     max_flux_jy: float = Field(default=1000.0, gt=0)
 
 
-class SimulationConfig(Model):
+class SimulationConfig(_Settings):
     """One run of the simulator."""
 
     seed: int = Field(default=1, ge=0)
@@ -94,12 +98,12 @@ class SimulationConfig(Model):
     """Start of the first integration; with a calibrator: its first transit at or after this time is taken."""
     dec_deg: float = Field(default=16.15, ge=-40, le=89)
     """Apparent declination of the pointing [deg]."""
-    observations: int = Field(default=1, ge=1)
-    integrations: int = Field(default=24, ge=1)
+    observations: int = Field(default=1, ge=1, le=100_000)
+    integrations: int = Field(default=24, ge=1, le=1_000_000)
     """Integrations per observation."""
-    integration_s: float = Field(default=12.884901888, gt=0)
+    integration_s: float = Field(default=12.884901888, gt=0, le=3600)
     """96 samples of 0.134217728 s."""
-    cadence_s: float | None = Field(default=None, gt=0)
+    cadence_s: float | None = Field(default=None, gt=0, le=86400)
     """From the start of one observation to that of the next [s]; None: they follow without a gap. A longer one makes
     short observations that drift as far apart as true ones."""
     channels_per_subband: int = Field(default=48, ge=1, le=RAW_PER_SUBBAND)
@@ -125,7 +129,7 @@ class SimulationConfig(Model):
     """Fraction of integrations of a subband that hold zeros because packets were lost."""
     restarts: tuple[int, ...] = ()
     """Observations that come first after a restart of the correlator; named about 100 s early."""
-    restart_gap_s: float = Field(default=399.0, ge=0)
+    restart_gap_s: float = Field(default=399.0, ge=0, le=86400)
     missing_subbands: PerObservation = Field(default_factory=dict)
     """Files that are never written, by observation."""
     late_subbands: PerObservation = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.instruments.dsa110.simulate.array import Array, array_of, beam_fwhm_arcsec, frequencies, pointing_vector
 from contimg.instruments.dsa110.simulate.config import RAW_PER_SUBBAND, SUBBANDS, SimulationConfig, Source
 from contimg.instruments.dsa110.simulate.instrument import (
@@ -26,6 +27,7 @@ from contimg.instruments.dsa110.simulate.instrument import (
     noise_jy,
     sum_sources,
 )
+from contimg.instruments.dsa110.simulate.size import WORKERS, check_memory, check_space, size_of
 from contimg.instruments.dsa110.simulate.sky import (
     REFERENCE_HZ,
     airy,
@@ -36,17 +38,14 @@ from contimg.instruments.dsa110.simulate.sky import (
     sky_of,
 )
 from contimg.instruments.dsa110.simulate.truth import RfiEvent, Truth, TruthFile, TruthObservation
-from contimg.instruments.dsa110.simulate.uvh5 import write_uvh5
-from contimg.radio.telescopes import Telescope, telescope
-from contimg.volume.files import sha256_file
+from contimg.radio.telescopes import Telescope
+from contimg.radio.uvh5.write import write as write_uvh5
+from contimg.volume import disk
 
 __all__ = ["simulate_dsa110"]
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
-
-_WORKERS = 2
-"""Subbands at work at a time; each takes 0.5 GB at full size."""
 
 _LEAST_JY = 1e-6
 """Sources that the beam leaves fainter than this in a whole observation are not summed."""
@@ -91,11 +90,16 @@ def simulate_dsa110(out: Path, config: SimulationConfig, report: Report = lambda
     Raises
     ------
     BadConfig
-        If the sky is empty or too crowded, the calibrator is unknown, or ``out`` already holds a simulation.
+        If the sky is empty or too crowded, the calibrator is unknown, ``out`` already holds a simulation or is no
+        directory that can be written.
+    ResourceExhausted
+        If it needs more memory or disk than is free.
     """
+    check_memory(config)
     if (out / "truth.json").exists():
         raise BadConfig(f"{out} already holds a simulation (truth.json); choose another directory or remove it")
-    out.mkdir(parents=True, exist_ok=True)
+    disk.check_writable(out, "directory of the simulation")
+    check_space(out, size_of(config).total)
     run, starts = _prepare(out, config)
     observations = []
     for number, start in enumerate(starts):
@@ -125,13 +129,14 @@ def _observe(run: _Run, number: int, start: datetime) -> TruthObservation:
     events = draw_rfi(config.rfi, config.seed, number, config.integrations, run.freq_hz.size)
     names = _names(config, number, start)
     lost = _dropouts(config, number)
+    check_space(run.out, SUBBANDS * size_of(config).subband)  # others write there too
     missing = config.missing_subbands.get(number, ())
 
     def one(subband: int) -> list[TruthFile]:
         holes = [t for sb, t in lost if sb == subband]
         return _write_subband(run, (number, subband), (vectors, times.jd, events, holes), names[subband])
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         files = [each for written in pool.map(one, sorted(set(range(SUBBANDS)) - set(missing))) for each in written]
     end = start + timedelta(seconds=config.length_s)
     return TruthObservation(
@@ -167,8 +172,9 @@ def _write_subband(
         data[holes] = 0
         path = run.out / name
         path.parent.mkdir(exist_ok=True)
-        write_uvh5(path, run.array, run.telescope, run.dec_rad, times_jd, config.integration_s, freq_hz, data)
-        return TruthFile(name=name, subband=subband, sha256=sha256_file(path), kind=kind)
+        uvw, pairs = run.array.uvw(run.dec_rad), run.array.numbers[np.stack([run.array.first, run.array.second], 1)]
+        write_uvh5(path, run.telescope, pairs, uvw, run.dec_rad, times_jd, config.integration_s, freq_hz, data)
+        return TruthFile(name=name, subband=subband, sha256=disk.sha256_file(path), kind=kind)
 
     late = subband in config.late_subbands.get(number, ())
     plain, second = _name(stamp, subband), _name(stamp + timedelta(seconds=1), subband)
