@@ -66,7 +66,7 @@ class CrossmatchStage(Stage[CrossmatchParams]):
         compared = _compare(sky, sources, join(read), params) if read else None
         figures = [judge("crossmatch.sources", float(len(sources))), *(compared.figures if compared else [])]
         stem = f"catalog_{run.manifest.info.get('mosaic') or run.manifest.products[0].id}"
-        recipe = str(context.options.get("task", f"crossmatch/{SPEC.recipe_version}"))
+        recipe = context.task or f"crossmatch/{SPEC.recipe_version}"
         _write(context, stem, sky, sources, compared, _cards(run, figures, list(catalogs), recipe))
         info = {"catalog": stem, "note": "" if compared else NO_CATALOG, "catalogs": list(catalogs)}
         files = {"": f"{stem}.fits", "ecsv": f"{stem}.ecsv"}

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from contimg.models.quality import Figure, judge, worst
+from contimg.radio.ms.read import open_recording
 from contimg.stage import ProductDraft, Stage, StageContext, StageResult
 from contimg_image.backends import make
 from contimg_image.beams import Beam, fit_beam, restore
@@ -23,7 +24,7 @@ from contimg_image.outputs import UNITS, write_casa_image, write_fits
 from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam
 from contimg_image.quicklook import write_picture
-from contimg_image.visibilities import read_scene, read_visibilities
+from contimg_image.visibilities import read_visibilities
 from contimg_image.weighting import imaging_weights, thermal_rms
 
 __all__ = ["ImageStage"]
@@ -59,9 +60,9 @@ class ImageStage(Stage[ImageParams]):
 
 def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
     params = context.params
-    scene = read_scene(context.run("calibrated_ms").product("calibrated_ms"))
+    recording = open_recording(context.run("calibrated_ms").product("calibrated_ms"))
     vis = read_visibilities(
-        scene,
+        recording,
         channels=params.channels,
         channel_average=params.channel_average,
         min_uv_lambda=params.min_uv_lambda,
@@ -72,18 +73,20 @@ def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
     context.log.info("visibilities read", rows=len(vis.data), channels=len(vis.freq_hz))
     psf = Gridder(vis.uvw_m, vis.freq_hz, weight, min(params.size, _PSF_SIZE), float(cell)).psf()
     fitted = fit_beam(psf, float(cell))
-    sky = celestial(image_header(scene, vis, params, fitted))
+    sky = celestial(image_header(recording, vis, params, fitted))
     sky.wcs.crpix += margin_px(params)
     whole = params.size + 2 * margin_px(params)
-    primary = primary_beam(scene, vis, weight, sky, whole, params.beam_model)
-    return Job(scene, vis, weight, fitted, primary, params, scratch, context.report)
+    primary = primary_beam(recording, vis, weight, sky, whole, params.beam_model)
+    return Job(recording, vis, weight, fitted, primary, params, scratch, context.report)
 
 
 def _restoring_beam(job: Job) -> Beam:
     given = job.params.restoring_beam_arcsec
     if given > 0:
         return Beam(given, given, 0.0)
-    return common_beam(job.scene, pointing_dec(job.scene, job.vis), job.params) if drifts(job.scene) else job.fitted
+    if not drifts(job.recording):
+        return job.fitted
+    return common_beam(job.recording, pointing_dec(job.recording, job.vis), job.params)
 
 
 def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> StageResult:
@@ -95,9 +98,9 @@ def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> S
     measured = _measure(job, cleaned, restored)
     figures = _figures(params, measured, beam, cleaned)
     extra = {"GROUPID": context.group, "QAVERD": worst(figure.verdict for figure in figures).value}
-    if "task" in context.options:
-        extra["RECIPE"] = str(context.options["task"])
-    header = image_header(job.scene, job.vis, params, beam, extra)
+    if context.task:
+        extra["RECIPE"] = context.task
+    header = image_header(job.recording, job.vis, params, beam, extra)
     pb = job.primary.mean[cut]
     images = {"": restored, "residual": cleaned.residual, "model": cleaned.model, "psf": cleaned.psf, "pb": pb}
     images["pbcor"] = np.where(pb >= params.pb_floor, restored / np.maximum(pb, 1e-6), np.float32(np.nan))
@@ -105,7 +108,7 @@ def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> S
     for kind in UNITS:
         write_fits(context.workdir / _file(stem, kind), images[kind], header, kind)
     write_casa_image(context.workdir / _file(stem, ""), context.workdir / f"{stem}.image")
-    title = f"{job.scene.source or context.unit}   {header['DATE-OBS'][:19]} UTC   {header['CRVAL4'] / 1e9:.4f} GHz"
+    title = f"{job.recording.source or context.unit}   {header['DATE-OBS'][:19]} UTC   {header['CRVAL4'] / 1e9:.4f} GHz"
     write_picture(
         context.workdir / f"{stem}.png", restored, celestial(header), beam, measured["rms_mad"] or np.inf, title
     )

@@ -92,7 +92,7 @@ class MosaicStage(Stage[MosaicParams]):
             raise BadInput(msg)
         cell = abs(float(grid.wcs.wcs.cdelt[1])) * 3600.0
         source = measure.brightest(maps, grid.wcs, tiles[0].beam, cell)
-        expected = int(context.options.get("expected", 0)) or max(len(context.members), len(tiles))
+        expected = context.options.expected or max(len(context.members), len(tiles))
         return _Made(tiles, method, grid, maps, source, expected)
 
 
@@ -141,7 +141,7 @@ def _write(context: StageContext[MosaicParams], made: _Made, figures: list[Figur
     cards = write.Cards(
         context.unit,
         made.name,
-        str(context.options.get("task", f"mosaic/{SPEC.recipe_version}")),
+        context.task or f"mosaic/{SPEC.recipe_version}",
         begin,
         end,
         frequency,

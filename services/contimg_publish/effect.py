@@ -1,8 +1,7 @@
-"""What the parent does after a stage's run is committed: publish carries out the plan its child wrote."""
+"""What the parent does after a run of stage publish is committed: it carries out the plan its child wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,38 +9,36 @@ from contimg.archive import Archive
 from contimg.models.fact import GroupRecord
 from contimg.models.plan import Plan
 from contimg.models.task import Task
+from contimg.objectstore import S3Target
 from contimg.stage import Run
-from contimg.worker.handling import Effect
+from contimg.volume.layout import Layout
 
-__all__ = ["publish_effect"]
+__all__ = ["publish"]
 
 
-def publish_effect(archive: Callable[[], Archive]) -> Effect:
-    """Return the effect of stage publish: copy, upload, verify, names, pointer; it notes the group's record.
+def publish(run: Run, task: Task, layout: Layout) -> list[dict[str, Any]]:
+    """Copy, upload, verify, names, pointer; return the group's record, to be registered.
 
-    Parameters
-    ----------
-    archive
-        Gives the archive; may wait until an object store is up.
+    The object store is what ``CONTIMG_S3_URL`` says.
+
+    Raises
+    ------
+    contimg.errors.ContimgError
+        As :meth:`contimg.archive.Archive.publish`.
     """
-
-    def effect(run: Run, task: Task) -> list[dict[str, Any]]:
-        plan = Plan.model_validate_json(run.product("metadata", "plan").read_bytes())
-        store = ""
-        if plan.publish:
-            archive().publish(plan, run)
-            store = archive().store_url
-        record = GroupRecord(
-            group=task.group,
-            spec_digest=task.spec_digest,
-            task=task.task,
-            published=plan.publish,
-            reason=plan.reason,
-            verdict=plan.verdict,
-            at=datetime.now(UTC),
-            members=task.members,
-            object_store=store,
-        )
-        return [{"kind": "group", "record": record.model_dump(mode="json")}]
-
-    return effect
+    plan = Plan.model_validate_json(run.product("metadata", "plan").read_bytes())
+    archive = Archive(layout, S3Target.from_environment())
+    if plan.publish:
+        archive.publish(plan, run)
+    record = GroupRecord(
+        group=task.group,
+        spec_digest=task.spec_digest,
+        task=task.task,
+        published=plan.publish,
+        reason=plan.reason,
+        verdict=plan.verdict,
+        at=datetime.now(UTC),
+        members=task.members,
+        object_store=archive.store_url if plan.publish else "",
+    )
+    return [{"kind": "group", "record": record.model_dump(mode="json")}]

@@ -10,8 +10,8 @@ from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge, worst
 from contimg.provenance import prov_document
 from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
-from contimg_publish.decide import allowed, items, publish_spec
 from contimg_publish.params import PublishParams
+from contimg_publish.policy import allowed, items
 from contimg_publish.report import render
 
 __all__ = ["PublishStage"]
@@ -31,14 +31,12 @@ class PublishStage(Stage[PublishParams]):
 
         Raises
         ------
-        BadConfig
-            If the group's ``publish`` is not valid.
         BadInput
             If two products would get one name.
         """
         runs = _all_runs(context)
         manifests = [run.manifest for run in runs]
-        spec = publish_spec(context.options.get("publish"))
+        spec = context.options.publish
         verdict = worst([manifest.verdict for manifest in manifests])
         reason = allowed(spec, verdict, _failing(manifests, verdict))
         plan = Plan(

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from contimg.errors import BadInput
+from contimg.instruments import telescope_named
 from contimg.radio.calibrators import find, transits_inside
 from contimg.radio.coordinates import transit
-from contimg.radio.telescopes import telescope_named
+from contimg.radio.ms.read import Recording, open_recording
 from contimg.stage import Run
 from contimg_solve.catalogs import apparent_dec_rad
-from contimg_solve.data import Recording, open_recording
+from contimg_solve.params import Calibration
 
 __all__ = ["Choice", "Origin", "choose", "origin_of", "transit_mjd"]
 
@@ -47,23 +48,22 @@ class Origin:
     """The table's entry in there."""
 
 
-def choose(options: Mapping[str, Any], runs: Sequence[Run], has_origin: bool) -> Choice:
-    """Return the choice: that of ``options['calibration']``, else the strongest listed calibrator of the runs.
+def choose(given: Calibration, runs: Sequence[Run], has_origin: bool) -> Choice:
+    """Return the choice: what was decided for the task, else the strongest listed calibrator of the runs.
 
     Raises
     ------
     BadInput
         If no run holds a transit of a listed calibrator, or the chosen one is missing.
     """
-    given = options.get("calibration") or {}
-    mode = given.get("mode") or ("nearest" if has_origin else "own")
-    wanted = given.get("calibrator") or options.get("calibrator") or "auto"
+    mode = given.mode or ("nearest" if has_origin else "own")
+    wanted = given.calibrator or "auto"
     if mode != "own":
         return Choice(mode, "" if wanted == "auto" else str(wanted), None)
-    if given.get("member"):
+    if given.member:
         if wanted == "auto":
-            raise BadInput(f"member {given['member']} was chosen for the bandpass without a calibrator; name one")
-        return Choice(mode, find(wanted).name, str(given["member"]))
+            raise BadInput(f"member {given.member} was chosen for the bandpass without a calibrator; name one")
+        return Choice(mode, find(wanted).name, given.member)
     name = None if wanted == "auto" else find(wanted).name
     found = [
         (float(c["apparent_flux_jy"]), str(c["name"]), run.manifest.unit)

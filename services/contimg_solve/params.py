@@ -50,6 +50,8 @@ class SolveParams(StageParams):
     """How far from its transit a bandpass is as good as new [h]; degraded beyond."""
     borrowed_window_d: float = Field(30.0, gt=0)
     """How far from its transit a bandpass may be borrowed at all [d]; failed beyond."""
+    bandpass_max_dec_offset_deg: float = Field(1.0, gt=0)
+    """Largest distance in apparent declination from the pointing that gave a bandpass [deg]."""
     scan_window_h: float = Field(12.0, gt=0)
     """How far from the first and last calibrator scan their gains may be applied [h]."""
     degraded_gains_flagged: float = Field(0.3, ge=0, le=1)
@@ -75,7 +77,8 @@ class SolveInfo(StageInfo):
         """Return the bandpass that other groups may take: one that was solved here from a transit."""
         if self.mode != "own" or self.transit is None or self.dec_deg is None:
             return None
-        return OfferKey(key=self.calibrator, at=self.transit, position_deg=self.dec_deg)
+        valid_s = 3600 * SolveParams().bandpass_window_h
+        return OfferKey(key=self.calibrator, at=self.transit, position_deg=self.dec_deg, valid_s=valid_s)
 
 
 class Calibration(Model):

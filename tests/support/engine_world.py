@@ -10,29 +10,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from contimg.engine.advance import Decision, advance
+from contimg.engine.inquiry import needs
 from contimg.models.fact import (
     Facts,
     GroupRecord,
     IngestFact,
+    Needs,
+    Offer,
+    OfferWindow,
     RunFact,
-    TableFact,
     TryFact,
     UnsealedFact,
 )
-from contimg.models.group import GroupSpec, GroupStatus, Metadata, ObservationGroup, Policy, Selection
+from contimg.models.group import GroupSpec, GroupStatus, ObservationGroup, Policy, Selection
 from contimg.models.manifest import AttemptRecord, AttemptState
-from contimg.models.observation import (
-    CalibratorTransit,
-    ObservationRecord,
-    ObservationState,
-    RawFile,
-    Role,
-)
-from contimg.models.params import Scope, StageParams, StageSpec
+from contimg.models.observation import CalibratorTransit, ObservationRecord, ObservationState, RawFile, Role
 from contimg.models.pipeline import Pipeline
 from contimg.models.quality import Verdict, worst
+from contimg.models.reason import Reason
+from contimg.models.resource import Metadata
+from contimg.models.spec import DataType, Reference, Scope, StageParams, StageSpec
 from contimg.models.task import Task
-from contimg.pipelines import pipeline
+from contimg_solve.params import SolveParams
 
 __all__ = [
     "DSA",
@@ -60,13 +59,6 @@ class ConvertParams(StageParams):
     """Flagging method."""
 
 
-class SolveParams(StageParams):
-    """Toy parameters."""
-
-    min_snr: float = 5.0
-    """Smallest ratio."""
-
-
 class ImageParams(StageParams):
     """Toy parameters."""
 
@@ -89,46 +81,66 @@ class CrossmatchParams(StageParams):
     """Search radius."""
 
 
-_ROWS: tuple[tuple[str, Scope, type[StageParams], str, tuple[str, ...]], ...] = (
-    ("convert", Scope.OBSERVATION, ConvertParams, "raw_ms", ("flags",)),
+FLAGS = Reference(kind="flags", directory="config/flags", suffix=".txt", by_date=True)
+CATALOGS = Reference(kind="catalog", directory="config/catalogs")
+_ROWS: tuple[tuple[str, Scope, type[StageParams], str, tuple[Reference, ...]], ...] = (
+    ("convert", Scope.OBSERVATION, ConvertParams, "raw_ms", (FLAGS,)),
     ("group", Scope.GROUP, PlainParams, "group", ()),
-    ("solve", Scope.GROUP, SolveParams, "calibration_table", ("catalogs",)),
+    ("solve", Scope.GROUP, SolveParams, "calibration_table", (CATALOGS,)),
     ("apply", Scope.OBSERVATION, PlainParams, "calibrated_ms", ()),
     ("image", Scope.OBSERVATION, ImageParams, "image", ()),
     ("mosaic", Scope.GROUP, PlainParams, "mosaic", ()),
-    ("crossmatch", Scope.GROUP, CrossmatchParams, "catalog", ("catalogs",)),
+    ("crossmatch", Scope.GROUP, CrossmatchParams, "catalog", (CATALOGS,)),
     ("publish", Scope.GROUP, PlainParams, "metadata", ()),
 )
 
 
 def toy_specs(**versions: int) -> dict[str, StageSpec]:
-    """Return the eight stages with toy parameters; ``versions`` raises recipe versions."""
-    return {
+    """Return a watcher and eight stages with toy parameters; ``versions`` raises recipe versions.
+
+    What they decide is decided by the real functions: those are pure.
+    """
+    decides = {name: f"contimg_{name}.decide:decide" for name in ("solve", "mosaic", "publish")}
+    include = {"image": "images", "calibrated_ms": "ms", "calibration_table": "caltables"}
+    found = {
         name: StageSpec(
             name=name,
             scope=scope,
             recipe_version=versions.get(name, 1),
             params=params,
-            home=home,
+            makes=(DataType(name=home, home=home, archive=home, include=include.get(home, "")),),
             runner=f"toy:{name}",
-            workspace=name,
             optional=name == "crossmatch",
             reference=reference,
+            decide=decides.get(name, ""),
+            wants="contimg_solve.decide:wants" if name == "solve" else "",
+            judges=name == "publish",
         )
         for name, scope, params, home, reference in _ROWS
     }
+    return {"ingest": StageSpec(name="ingest", scope=Scope.WATCHER, params=PlainParams)} | found
 
 
-def _bare(name: str) -> Pipeline:
-    """Return a shipped pipeline without its parameters, which the toys do not know."""
-    shipped = pipeline(name)
-    return shipped.model_copy(
-        update={"stages": tuple(item.model_copy(update={"params": {}}) for item in shipped.stages)}
+def _pipeline(name: str, instrument: str, solve: dict) -> Pipeline:
+    everything = ["convert", "group", "solve", "apply", "image", "mosaic", "crossmatch"]
+    stages = [
+        {"stage": "ingest"},
+        {"stage": "convert", "units": "all"},
+        {"stage": "group", "reads": ["convert"]},
+        {"stage": "solve", "reads": ["group", "convert"], "params": solve},
+        {"stage": "apply", "reads": ["convert", "solve"]},
+        {"stage": "image", "reads": ["apply"]},
+        {"stage": "mosaic", "reads": ["group", "image"]},
+        {"stage": "crossmatch", "reads": ["mosaic"], "optional": True},
+        {"stage": "publish", "reads": everything},
+    ]
+    return Pipeline.model_validate(
+        {"kind": "Pipeline", "metadata": {"name": name}, "spec": {"instrument": instrument, "stages": stages}}
     )
 
 
-DSA: Pipeline = _bare("dsa110-continuum")
-VLA: Pipeline = _bare("vla-continuum")
+DSA: Pipeline = _pipeline("dsa110-continuum", "dsa110", {})
+VLA: Pipeline = _pipeline("vla-continuum", "vla", {"strategy": "calibrator-scans"})
 
 
 def oid(index: int) -> str:
@@ -147,7 +159,7 @@ def observation(
     calibrator: str = "",
     role: Role = Role.TARGET,
     state: ObservationState = ObservationState.SEALED,
-    telescope: str = "dsa110",
+    instrument: str = "dsa110",
     dec_deg: float = 16.1,
     start: datetime | None = None,
     next_transits: tuple[CalibratorTransit, ...] = (),
@@ -158,7 +170,7 @@ def observation(
     name = start.strftime("%Y-%m-%dT%H:%M:%S")
     return ObservationRecord(
         id=name,
-        telescope=telescope,
+        instrument=instrument,
         state=state,
         start=start,
         end=start + STEP,
@@ -203,6 +215,11 @@ def refuse_impossible(world: World, task: Task) -> None:
         assert task.raw_digest == record.digest
 
 
+def _inside(offer: Offer, window: OfferWindow) -> bool:
+    near = window.low_deg <= offer.position_deg <= window.high_deg
+    return offer.stage == window.stage and window.start <= offer.at <= window.end and near
+
+
 @dataclass
 class World:
     """Everything outside the engine."""
@@ -214,7 +231,7 @@ class World:
     observations: dict[str, ObservationRecord] = field(default_factory=dict)
     runs: dict[str, RunFact] = field(default_factory=dict)
     tries: dict[str, TryFact] = field(default_factory=dict)
-    tables: dict[str, TableFact] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
     records: dict[str, GroupRecord] = field(default_factory=dict)
     unsealed: tuple[UnsealedFact, ...] = ()
     reference: dict[str, str] = field(default_factory=lambda: {"catalog:nvss.fits": "c1"})
@@ -223,32 +240,80 @@ class World:
     executed: list[Task] = field(default_factory=list)
     verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
     """By stage and unit: what its figures will say."""
+    questions: list[Needs] = field(default_factory=list)
+    """Of the last look."""
 
     def arrive(self, *records: ObservationRecord) -> World:
         """Let ingest finish these recordings."""
         self.observations |= {item.id: item for item in records}
         return self
 
-    def facts(self, **changes) -> Facts:
-        """Return what the keeper reports now."""
+    def everything(self, **changes) -> Facts:
+        """Return all that a keeper could report."""
         given = {
             "observations": tuple(self.observations.values()),
             "runs": dict(self.runs),
             "tries": dict(self.tries),
-            "tables": tuple(
-                item.model_copy(update={"present": self._there(item.task)}) for item in self.tables.values()
+            "offers": tuple(
+                item.model_copy(update={"present": self._there(item.task)}) for item in self.offers.values()
             ),
-            "groups": dict(self.records),
+            "record": self.records.get(self.group.name),
             "ingest": IngestFact(scanned=self.now if self.scanning else None, unsealed=self.unsealed),
             "reference": self.reference,
         }
         return Facts(**(given | changes))
 
+    def answer(self, question: Needs, **changes) -> Facts:
+        """Return what a keeper answers to a question about the group: that and no more."""
+        known = self.everything(**changes)
+        units = set(question.units)
+        tasks = set(question.tasks) | {task for task, run in known.runs.items() if (run.stage, run.unit) in units}
+        tasks |= {t for t, tried in known.tries.items() if tried.last and (tried.last.stage, tried.last.unit) in units}
+        return known.model_copy(
+            update={
+                "observations": self._observations(question, known.observations),
+                "runs": {task: run for task, run in known.runs.items() if task in tasks},
+                "tries": {task: tried for task, tried in known.tries.items() if task in tasks},
+                "offers": tuple(item for item in known.offers if any(_inside(item, w) for w in question.offers)),
+            }
+        )
+
+    @staticmethod
+    def _observations(question: Needs, records) -> tuple[ObservationRecord, ...]:
+        if question.ids:
+            return tuple(item for item in records if item.id in question.ids)
+        if question.start is None:
+            return ()
+        found: list[ObservationRecord] = []
+        targets = 0
+        for item in sorted(records, key=lambda record: (record.start, record.id)):
+            if item.start < question.start or item.instrument != question.instrument:
+                continue
+            found.append(item)
+            targets += item.role is Role.TARGET
+            if (question.end is not None and item.start >= question.end) or targets == question.count:
+                break
+        return tuple(found)
+
+    def facts(self, **changes) -> Facts:
+        """Ask the keeper what the engine asks, as its host does."""
+        facts, asked = Facts(), []
+        more = needs(self.group, self.pipeline, self.specs, facts, asked, self.now, self.status)
+        while more is not None:
+            facts = facts.merged(self.answer(more, **changes))
+            asked.append(more)
+            assert len(asked) < 20
+            more = needs(self.group, self.pipeline, self.specs, facts, asked, self.now, self.status)
+        self.questions = asked
+        return facts
+
     def decide(self, **changes) -> Decision:
         """Ask the engine, check what it asks for, and keep the status."""
         self.now += timedelta(seconds=1)
-        decision = advance(self.group, self.pipeline, self.specs, self.facts(**changes), self.now, self.status)
+        facts = self.facts(**changes)
+        decision = advance(self.group, self.pipeline, self.specs, facts, self.now, self.status)
         self.status = decision.status
+        assert all(item.reason is not Reason.NOT_JUDGED for item in decision.status.conditions), decision.status.message
         for task in decision.tasks:
             refuse_impossible(self, task)
         assert len({task.task for task in decision.tasks}) == len(decision.tasks)
@@ -282,6 +347,7 @@ class World:
                 spec_digest=task.spec_digest,
                 task=task.task,
                 published=run.info["published"],
+                policy=run.info["policy"],
                 reason=run.info["reason"],
                 verdict=run.verdict,
                 at=self.now,
@@ -297,12 +363,13 @@ class World:
             return
         member = self.observations[choice["member"]]
         crossing = next(item for item in member.calibrators if item.name == choice["calibrator"])
-        self.tables[task.task] = TableFact(
+        self.offers[task.task] = Offer(
             task=task.task,
+            stage=task.stage,
             group=task.group,
-            calibrator=crossing.name,
-            transit=crossing.transit,
-            dec_deg=member.dec_deg,
+            key=crossing.name,
+            at=crossing.transit,
+            position_deg=member.dec_deg,
             verdict=verdict,
         )
 

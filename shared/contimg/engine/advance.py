@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contimg.engine import status as show
-from contimg.engine.graph import Graph, Node, State, build, wanted
+from contimg.engine.graph import Graph, build, wanted
+from contimg.engine.node import Node, State
 from contimg.engine.plan import Wish, plan_stages
-from contimg.engine.selection import Block, select
+from contimg.engine.selection import select
 from contimg.errors import BadConfig
+from contimg.limits import ProtocolLimits
 from contimg.models.base import TaskId
+from contimg.models.decide import Block
 from contimg.models.fact import Facts, GroupRecord
 from contimg.models.group import GroupStatus, ObservationGroup, Policy
-from contimg.models.params import StageSpec
 from contimg.models.pipeline import Pipeline
+from contimg.models.reason import Phase, Reason
+from contimg.models.spec import Scope, StageSpec
 from contimg.models.task import Task
 
 __all__ = ["Decision", "advance"]
-
-ASK_AGAIN = timedelta(minutes=10)
-"""What is unmet is asked for again (P2)."""
-SILENT_AGAIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Decision:
     look_again: datetime | None = None
     """When time alone may change the decision; None: only new facts can."""
     wanted: tuple[TaskId, ...] = ()
-    """Every task of an unfinished group, and the runs it copies from: clean-up spares them (P12)."""
+    """Every task that an unfinished group may ask for, and the runs it copies from: clean-up spares them (P12)."""
 
 
 def advance(
@@ -49,6 +49,7 @@ def advance(
     facts: Facts,
     now: datetime,
     previous: GroupStatus | None = None,
+    limits: ProtocolLimits | None = None,
 ) -> Decision:
     """Decide what to ask for next, and say why nothing else is.
 
@@ -57,54 +58,70 @@ def advance(
     group, pipeline, specs
         The wish, its pipeline, and the stages by name.
     facts
-        What the keeper knows; their order does not matter.
+        What :func:`contimg.engine.inquiry.needs` asked for; their order does not matter.
     now
         The time, in UTC.
     previous
-        The status shown before; only moments are taken from it (first seen, last transition), and what a complete
-        group showed.
+        The status shown before; only moments are taken from it (first seen, last transition), the members shown, and
+        what a complete group showed.
+    limits
+        Times of the protocol; None: those of the architecture.
 
     Returns
     -------
     Decision
-        An invalid spec is a status (``Stalled/BadConfig``), never an exception.
+        A wish that cannot be judged is a status (``Stalled``), never an exception.
     """
+    bounds = limits or ProtocolLimits()
     view = show.View(group, now, previous)
-    if facts.keeper_silent:
-        return Decision((), show.silent(view), now + SILENT_AGAIN)
+    if facts.keeper_silent or facts.bus_away:
+        again = now + timedelta(seconds=bounds.silent_again_s)
+        reason = Reason.FACTS_UNAVAILABLE if facts.keeper_silent else Reason.BUS_AWAY
+        return Decision((), show.silent(view, reason), again)
     wish = Wish(group, group.spec.digest)
     record = _record(wish, facts)
     complete = record is not None and record.published and record.current
-    if complete and record is not None and previous is not None and previous.phase == "Published":
+    if complete and record is not None and previous is not None and previous.phase is Phase.PUBLISHED:
         return Decision((), show.published(view, record, None))
     try:
-        graph = _graph(wish, pipeline, specs, facts, view)
+        graph = _graph(wish, pipeline, specs, facts, view, bounds)
     except BadConfig as error:
         if complete and record is not None:
             return Decision((), show.published(view, record, None))
-        return Decision((), show.refused(view, str(error)))
+        return Decision((), show.refused(group, now, previous, str(error)))
     if complete and record is not None:
         return Decision((), show.published(view, record, graph))
-    return _decide(view, graph, record)
+    return _decide(view, graph, record, bounds)
 
 
 def _record(wish: Wish, facts: Facts) -> GroupRecord | None:
     """Return what became of exactly this wish, if it was registered and is the group's latest."""
-    record = facts.groups.get(wish.group.name)
+    record = facts.record
     return record if record is not None and record.spec_digest == wish.digest else None
 
 
-def _graph(wish: Wish, pipeline: Pipeline, specs: Mapping[str, StageSpec], facts: Facts, view: show.View) -> Graph:
-    plans = plan_stages(wish.group, pipeline, specs)
-    selected = select(wish.group, pipeline.telescope, facts, view.now, view.previous)
-    return build(Graph(wish, plans, selected, facts, view.now, pipeline.telescope))
+def _graph(
+    wish: Wish,
+    pipeline: Pipeline,
+    specs: Mapping[str, StageSpec],
+    facts: Facts,
+    view: show.View,
+    limits: ProtocolLimits,
+) -> Graph:
+    plans = plan_stages(wish.group, pipeline, specs, limits)
+    selected = select(wish.group, pipeline.instrument, facts, view.now, view.previous, limits)
+    return build(Graph(wish, plans, selected, facts, view.now, _watcher(pipeline, specs)))
 
 
-def _decide(view: show.View, graph: Graph, record: GroupRecord | None) -> Decision:
+def _watcher(pipeline: Pipeline, specs: Mapping[str, StageSpec]) -> str:
+    return next((item.stage for item in pipeline.stages if specs[item.stage].scope is Scope.WATCHER), "arrivals")
+
+
+def _decide(view: show.View, graph: Graph, record: GroupRecord | None, limits: ProtocolLimits) -> Decision:
     goal = graph.goal
     keep = tuple(_spared(graph))
     if record is not None and not record.published and _judged(record, graph):
-        return Decision((), show.unpublished(view, record, graph), None, (*keep, record.task))
+        return Decision((), show.unpublished(view, record, graph), None, tuple(dict.fromkeys((*keep, record.task))))
     if view.group.spec.suspend:
         return Decision((), show.suspended(view, graph), None, keep)
     asked, blocks = wanted(goal)
@@ -112,7 +129,8 @@ def _decide(view: show.View, graph: Graph, record: GroupRecord | None) -> Decisi
         asked = [goal]  # committed, but names or record are not: the worker adopts the run and does its effects again
     asked = _in_order(graph, asked)
     tasks = tuple(graph.wish.task(node.plan, node.recipe) for node in asked if node.recipe is not None)
-    return Decision(tasks, show.render(view, graph, asked, blocks), _again(graph, asked, blocks), keep)
+    status = show.render(view, graph, asked, blocks)
+    return Decision(tasks, status, _again(graph, asked, blocks, limits), keep)
 
 
 def _judged(record: GroupRecord, graph: Graph) -> bool:
@@ -120,9 +138,8 @@ def _judged(record: GroupRecord, graph: Graph) -> bool:
     publish = graph.wish.group.spec.publish
     if graph.goal.recipe is not None and graph.goal.recipe.task == record.task:
         return True
-    run = graph.facts.runs.get(record.task)
     approved = publish.policy is Policy.MANUAL and publish.approve
-    return run is not None and run.info.get("policy") == publish.policy.value and not approved
+    return record.policy == publish.policy.value and not approved
 
 
 def _in_order(graph: Graph, asked: Iterable[Node]) -> list[Node]:
@@ -130,9 +147,9 @@ def _in_order(graph: Graph, asked: Iterable[Node]) -> list[Node]:
     return [node for node in graph.all() if (node.plan.name, node.unit) in chosen]
 
 
-def _again(graph: Graph, asked: Sequence[Node], blocks: Iterable[Block]) -> datetime | None:
+def _again(graph: Graph, asked: Sequence[Node], blocks: Iterable[Block], limits: ProtocolLimits) -> datetime | None:
     moving = bool(asked) or any(node.state is State.RUNNING for node in graph.all())
-    times = [graph.now + ASK_AGAIN] if moving else []
+    times = [graph.now + timedelta(seconds=limits.ask_again_s)] if moving else []
     times += [item.again for item in blocks if item.again is not None and item.again > graph.now]
     return min(times, default=None)
 

@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
-from contimg.engine.calibration import Choice, Problem, choose
-from contimg.engine.plan import TRIES, Recipe, StagePlan, Wish, date_of, reference_for
-from contimg.engine.selection import Block, Selected, clip, incompleteness
+from contimg.engine.choosing import choices
+from contimg.engine.node import BAD, FINAL, USABLE, Node, State
+from contimg.engine.plan import Recipe, StagePlan, Wish, reference_for
+from contimg.engine.selection import Selected, clip, incompleteness
+from contimg.models.decide import Block, Choice, Problem
 from contimg.models.fact import Facts, RunFact, TryFact
 from contimg.models.group import Policy
 from contimg.models.observation import ObservationRecord
 from contimg.models.pipeline import Units
 from contimg.models.quality import Verdict
+from contimg.models.reason import Reason
+from contimg.models.spec import Scope
 
-__all__ = ["LOST_CAP", "Graph", "Node", "State", "build", "wanted"]
+__all__ = ["Graph", "build", "wanted"]
 
-LOST_CAP = 10
-"""Attempts of one round whose worker may be lost (P3)."""
 REASON = 160
 """Characters of the reason why one observation is not used, where several are listed."""
-DRIFT_SCAN = "dsa110"
-"""The telescope whose bandpass the engine chooses; pointed arrays bring their calibrator scans along."""
-
-
-class State(StrEnum):
-    """Where one task stands."""
-
-    DONE = "done"
-    RELEASED = "released"
-    """Was committed; its files were cleaned up."""
-    RUNNING = "running"
-    OPEN = "open"
-    """Its recipe is known, its run does not exist."""
-    PENDING = "pending"
-    """Its recipe is not known yet: something before it is not final."""
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """Something before it failed."""
-
-
-USABLE = (State.DONE, State.RELEASED)
-FINAL = (*USABLE, State.FAILED, State.SKIPPED)
-BAD = (State.FAILED, State.SKIPPED)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One task, or the place of one whose recipe is not known yet."""
-
-    plan: StagePlan
-    unit: str
-    state: State
-    recipe: Recipe | None = None
-    reads: tuple[Node, ...] = ()
-    """What it needs before it can run."""
-    run: RunFact | None = None
-    block: Block | None = None
-    """Why it cannot go on, beyond what it reads."""
-    error: str = ""
-    """Class of the failure, of the one that began it when skipped."""
-    message: str = ""
-    cause: Node | None = None
-    """The node whose failure began it, when skipped."""
 
 
 @dataclass
@@ -77,9 +34,14 @@ class Graph:
     selected: Selected
     facts: Facts
     now: datetime
-    telescope: str
+    watcher: str = "arrivals"
+    """What the line of the observations is called: the pipeline's watcher."""
+    asked: frozenset[str] | None = None
+    """Tasks whose facts were asked for; a run of any other is taken for granted. None: all were."""
     nodes: dict[str, dict[str, Node]] = field(default_factory=dict)
     """By stage and unit, in the order of the units."""
+    problems: list[tuple[StagePlan, Problem]] = field(default_factory=list)
+    """What stages had to decide."""
 
     @property
     def goal(self) -> Node:
@@ -104,7 +66,7 @@ def build(graph: Graph) -> Graph:
             units = _units(graph, plan)
             graph.nodes[plan.name] = {record.id: _observation_node(graph, plan, record) for record in units}
         else:
-            graph.nodes[plan.name] = {graph.wish.group.name: _group_node(graph, plan)}
+            graph.nodes[plan.name] = {node.unit: node for node in _group_nodes(graph, plan)}
     return graph
 
 
@@ -159,15 +121,14 @@ def _observation_node(graph: Graph, plan: StagePlan, record: ObservationRecord) 
     held = _held(plan, record.id, reads)
     if held is not None:
         return held
-    date = date_of(record.start)
     recipe = graph.wish.recipe(
         plan,
         record.id,
-        date,
+        record.date,
         _inputs(reads),
         record=record,
         reads_raw=not plan.stage.reads,
-        reference=reference_for(plan, graph.facts.reference, (date,)),
+        reference=reference_for(plan, graph.facts.reference, (record.date,)),
     )
     return _settle(graph, plan, recipe, reads)
 
@@ -187,13 +148,16 @@ def _skipped(plan: StagePlan, unit: str, bad: Node, reads: tuple[Node, ...]) -> 
     return Node(plan, unit, State.SKIPPED, reads=reads, error=cause.error, message=cause.message, cause=cause)
 
 
-def _settle(graph: Graph, plan: StagePlan, recipe: Recipe, reads: tuple[Node, ...], block: Block | None = None) -> Node:
+def _settle(
+    graph: Graph, plan: StagePlan, recipe: Recipe, reads: tuple[Node, ...], choice: Choice | None = None
+) -> Node:
     """Return the node of a task whose recipe is known, with its state from the facts."""
     state, error, message = _state(graph, plan, recipe.task)
     run = graph.facts.runs.get(recipe.task)
-    if state not in (State.OPEN, State.RELEASED):
-        block = None
-    return Node(plan, recipe.unit, state, recipe, reads, run, block, error, message)
+    node = Node(plan, recipe.unit, state, recipe, reads, run, None, error, message, choice=choice)
+    if choice is not None and choice.released and state in (State.OPEN, State.RELEASED):
+        return replace(node, block=Block(Reason.INPUTS_RELEASED, choice.released, stalled=True))
+    return node
 
 
 def _state(graph: Graph, plan: StagePlan, task: str) -> tuple[State, str, str]:
@@ -201,30 +165,31 @@ def _state(graph: Graph, plan: StagePlan, task: str) -> tuple[State, str, str]:
     run = graph.facts.runs.get(task)
     if run is not None:
         if run.verdict is Verdict.FAILED and not _accepts_failed(graph, plan):
-            return State.FAILED, "DataQuality", _forbids(run)
-        return (State.DONE if run.present else State.RELEASED), "", ""
+            return State.FAILED, Reason.DATA_QUALITY, _forbids(run)
+        return (State.DONE, "", "") if run.present else (State.RELEASED, "", run.damaged)
+    if graph.asked is not None and task not in graph.asked:
+        return State.DONE, "", ""
     tried = graph.facts.tries.get(task)
     if tried is not None and tried.running:
         return State.RUNNING, "", ""
-    if tried is None or tried.round < graph.wish.group.spec.replay or not _given_up(tried):
+    if tried is None or tried.round < graph.wish.group.spec.replay or not tried.final:
         return State.OPEN, "", ""
-    error = tried.last.error if tried.last is not None else ""
-    message = tried.last.message if tried.last is not None else f"{tried.failed + tried.lost} tries failed"
-    return State.FAILED, error or "Terminal", message
+    return State.FAILED, *_failure(tried)
 
 
-def _given_up(tried: TryFact) -> bool:
-    return tried.final or tried.failed >= TRIES or tried.lost >= LOST_CAP
+def _failure(tried: TryFact) -> tuple[str, str]:
+    if tried.last is None:
+        return Reason.TERMINAL, f"{tried.failed + tried.lost} tries failed"
+    return tried.last.error or Reason.TERMINAL, tried.last.message
 
 
 def _accepts_failed(graph: Graph, plan: StagePlan) -> bool:
     """Policy ``always`` publishes whatever the group's stages say; a failed member is never used.
 
-    The last stage reports the verdict of what it was given: its own record says whether it was published.
+    A stage that judges reports the verdict of what it was given.
     """
-    return not plan.per_observation and (
-        graph.wish.group.spec.publish.policy is Policy.ALWAYS or plan is graph.plans[-1]
-    )
+    always = graph.wish.group.spec.publish.policy is Policy.ALWAYS
+    return not plan.per_observation and (always or plan.spec.judges)
 
 
 def _forbids(run: RunFact) -> str:
@@ -234,49 +199,54 @@ def _forbids(run: RunFact) -> str:
     return f"the figures forbid using the result: {', '.join(said) or 'verdict failed'}"
 
 
-def _group_node(graph: Graph, plan: StagePlan) -> Node:
+def _group_nodes(graph: Graph, plan: StagePlan) -> Sequence[Node]:
+    """Return the node of a stage of scope group, or those of all partitions."""
     name = graph.wish.group.name
-    one = [graph.nodes[item][name] for item in plan.stage.reads if name in graph.nodes.get(item, {})]
-    many = [graph.nodes[item] for item in plan.stage.reads if item in graph.nodes and name not in graph.nodes[item]]
+    read = [graph.nodes[item] for item in plan.stage.reads if item in graph.nodes]
+    many = [nodes for nodes in read if _members(nodes)]
+    whole = tuple(node for nodes in read if not _members(nodes) for node in nodes.values())
     units = [node for nodes in many for node in nodes.values()]
-    held = _held(plan, name, tuple(one))
+    held = _held(plan, name, whole)
     if held is not None and held.state is State.SKIPPED:
-        return held
-    whole = next((node for node in units if node.cause is not None and not node.cause.plan.per_observation), None)
-    if whole is not None:
-        return _skipped(plan, name, whole, tuple(one))
+        return [held]
+    broken = next((node for node in units if node.cause is not None and not node.cause.plan.per_observation), None)
+    if broken is not None:
+        return [_skipped(plan, name, broken, whole)]
     waits = graph.selected.block is not None or any(node.state not in FINAL for node in units)
     if waits or held is not None:
-        return Node(plan, name, State.PENDING, reads=(*units, *one), block=graph.selected.block)
-    return _survivors(graph, plan, one, many)
+        return [Node(plan, name, State.PENDING, reads=(*units, *whole), block=graph.selected.block)]
+    return _survivors(graph, plan, whole, many)
 
 
-def _survivors(graph: Graph, plan: StagePlan, one: list[Node], many: list[dict[str, Node]]) -> Node:
+def _members(nodes: dict[str, Node]) -> bool:
+    """Whether these are tasks for members: some of them may fail."""
+    return any(node.plan.per_observation for node in nodes.values())
+
+
+def _survivors(graph: Graph, plan: StagePlan, whole: tuple[Node, ...], many: list[dict[str, Node]]) -> Sequence[Node]:
     """Go on with the members that got so far, if they are enough."""
     wish, selected = graph.wish, graph.selected
     members = tuple(item for item in selected.members if _alive(item, many))
     need = wish.group.spec.min_members or selected.expected
     if many and len(members) < need:
-        return Node(plan, wish.group.name, State.FAILED, error="MembersFailed", message=_too_few(graph, members, need))
+        told = _too_few(graph, members, need)
+        return [Node(plan, wish.group.name, State.FAILED, error=Reason.MEMBERS_FAILED, message=told)]
     calibrators = tuple(item for item in selected.calibrators if _alive(item, many))
     units = [item.id for item in (*members, *calibrators)]
-    reads = tuple(_ordered(graph, plan, one, units))
-    context = _Context(graph, plan, members, calibrators, reads)
-    return context.solve() if plan.name == "solve" else context.node(_options(graph, plan))
+    reads = tuple(_ordered(graph, plan, whole, units))
+    return _Task(graph, plan, members, calibrators, reads).nodes()
 
 
 def _alive(record: ObservationRecord, many: list[dict[str, Node]]) -> bool:
     return all(nodes[record.id].state in USABLE for nodes in many if record.id in nodes)
 
 
-def _ordered(graph: Graph, plan: StagePlan, one: list[Node], units: list[str]) -> Iterable[Node]:
+def _ordered(graph: Graph, plan: StagePlan, whole: tuple[Node, ...], units: list[str]) -> Iterable[Node]:
     """Return the inputs stage by stage as the pipeline names them, members in time order before calibrators."""
-    group = {node.plan.name: node for node in one}
     for name in plan.stage.reads:
-        if name in group:
-            yield group[name]
-        else:
-            yield from (graph.nodes[name][unit] for unit in units if unit in graph.nodes.get(name, {}))
+        group = [node for node in whole if node.plan.name == name]
+        nodes = graph.nodes.get(name, {})
+        yield from group or (nodes[unit] for unit in units if unit in nodes)
 
 
 def _too_few(graph: Graph, members: tuple[ObservationRecord, ...], need: int) -> str:
@@ -289,19 +259,8 @@ def _too_few(graph: Graph, members: tuple[ObservationRecord, ...], need: int) ->
     )
 
 
-def _options(graph: Graph, plan: StagePlan) -> dict[str, Any]:
-    """Return what the group says to a stage beyond parameters."""
-    if plan.name == "mosaic":
-        return {"expected": graph.selected.expected}
-    if plan.name == "publish":
-        publish = graph.wish.group.spec.publish
-        said: dict[str, Any] = {"policy": publish.policy.value, "include": sorted(publish.include)}
-        return {"publish": said | ({"approve": publish.approve} if publish.policy is Policy.MANUAL else {})}
-    return {}
-
-
 @dataclass(frozen=True)
-class _Context:
+class _Task:
     """What the recipe of a group's task is made of."""
 
     graph: Graph
@@ -310,44 +269,61 @@ class _Context:
     calibrators: tuple[ObservationRecord, ...]
     reads: tuple[Node, ...]
 
-    def recipe(self, options: dict[str, Any], extra: Mapping[str, tuple[str, ...]] | None = None) -> Recipe:
-        """Return the recipe with these options and these further inputs."""
-        graph = self.graph
-        dates = tuple(dict.fromkeys(date_of(item.start) for item in (*self.members, *self.calibrators)))
+    def nodes(self) -> Sequence[Node]:
+        """Return the node, or one for each partition; what has to be chosen first is chosen."""
+        if not self.plan.spec.decide:
+            return [self._node(Choice())]
+        problem = self._problem()
+        self.graph.problems.append((self.plan, problem))
+        answer = choices(self.plan, problem, self.graph.facts, lambda item: self.recipe(item).task)
+        if isinstance(answer, Block):
+            return [Node(self.plan, self.graph.wish.group.name, State.PENDING, block=answer)]
+        return [self._node(item) for item in answer]
+
+    def recipe(self, choice: Choice) -> Recipe:
+        """Return the recipe with what was chosen."""
+        graph, name = self.graph, self.graph.wish.group.name
+        dates = tuple(dict.fromkeys(item.date for item in (*self.members, *self.calibrators)))
         return graph.wish.recipe(
             self.plan,
-            graph.wish.group.name,
+            f"{name}.{choice.key}" if self.plan.spec.scope is Scope.PARTITION else name,
             dates[0] if dates else "",
-            _inputs(self.reads) | dict(extra or {}),
+            _joined(_inputs(self.reads), choice.inputs),
             members=tuple(item.id for item in self.members),
             calibrators=tuple(item.id for item in self.calibrators),
             reference=reference_for(self.plan, graph.facts.reference, dates),
-            options=options,
+            options=choice.options,
         )
 
-    def node(self, options: dict[str, Any]) -> Node:
-        """Return the node with these options."""
-        return _settle(self.graph, self.plan, self.recipe(options), self.reads)
+    def _node(self, choice: Choice) -> Node:
+        return _settle(self.graph, self.plan, self.recipe(choice), self.reads, choice)
 
-    def solve(self) -> Node:
-        """Return the node of stage solve, whose calibration has to be chosen first."""
-        graph = self.graph
-        spec = graph.wish.group.spec
-        if graph.telescope != DRIFT_SCAN:
-            named = {} if spec.calibrator == "auto" else {"calibrator": spec.calibrator}
-            return self.node({"calibration": {"mode": "scans", **named}})
-        choice = choose(Problem(graph.wish.group, self.members, graph.facts, graph.now), self._identify())
-        if isinstance(choice, Block):
-            return Node(self.plan, graph.wish.group.name, State.PENDING, block=choice)
-        block = None
-        if not choice.present:
-            text = f"the bandpass of run {choice.table} was cleaned up; raise spec.reprocess to choose another"
-            block = Block("InputsReleased", text, stalled=True)
-        return _settle(graph, self.plan, self._chosen(choice), self.reads, block)
+    def _problem(self) -> Problem:
+        infos: dict[str, list[RunFact]] = {}
+        for node in self.reads:
+            if node.run is not None:
+                infos.setdefault(node.plan.spec.home, []).append(node.run)
+        wish, selected = self.graph.wish, self.graph.selected
+        return Problem(
+            group=wish.group,
+            params=self.plan.spec.params.model_validate(self.plan.params),
+            members=self.members,
+            calibrators=self.calibrators,
+            expected=selected.expected,
+            infos={home: tuple(runs) for home, runs in infos.items()},
+            offers=tuple(item for item in self.graph.facts.offers if item.group != wish.group.name),
+            recorded=self._recorded(),
+            now=self.graph.now,
+        )
 
-    def _chosen(self, choice: Choice) -> Recipe:
-        extra = {self.plan.spec.home: (choice.table,)} if choice.table else {}
-        return self.recipe({"calibration": choice.options}, extra)
+    def _recorded(self) -> bool:
+        """Whether a task of this stage and group is on record."""
+        facts, key = self.graph.facts, (self.plan.name, self.graph.wish.group.name)
+        return bool(self.plan.spec.wants) and (
+            any((run.stage, run.unit) == key for run in facts.runs.values())
+            or any((tried.last.stage, tried.last.unit) == key for tried in facts.tries.values() if tried.last)
+        )
 
-    def _identify(self) -> Callable[[Choice], str]:
-        return lambda choice: self._chosen(choice).task
+
+def _joined(inputs: dict[str, tuple[str, ...]], more: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return inputs | {home: inputs.get(home, ()) + tasks for home, tasks in more.items()}

@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from contimg.errors import BadConfig
+from contimg.limits import ProtocolLimits
 from contimg.models.group import ObservationGroup
 from contimg.models.identity import canonical, task_id
 from contimg.models.observation import ObservationRecord
-from contimg.models.params import Scope, StageSpec, effective, nearest
 from contimg.models.pipeline import Pipeline, PipelineStage
+from contimg.models.spec import Scope, StageSpec, effective, nearest
 from contimg.models.task import Limits, Task
 
-__all__ = ["TRIES", "WATCHER", "Recipe", "StagePlan", "Wish", "date_of", "plan_stages", "reference_for"]
-
-TRIES = 3
-"""Tries at a task in one round (P3)."""
-WATCHER = "ingest"
-"""The stage without tasks: it watches ``incoming/`` and stands in pipelines for the reader."""
+__all__ = ["Recipe", "StagePlan", "Wish", "plan_stages", "reference_for"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,8 @@ class StagePlan:
     """Complete, as plain JSON values."""
     kept: str
     """JSON of the parameters that differ from the stage's defaults: their share of the recipe."""
+    limits: Limits
+    """Bounds of one attempt: the pipeline's where it says so, else the stage's."""
 
     @property
     def name(self) -> str:
@@ -43,13 +40,8 @@ class StagePlan:
 
     @property
     def per_observation(self) -> bool:
-        """Whether it has one task per observation (else one for the group)."""
+        """Whether it has one task per observation."""
         return self.spec.scope is Scope.OBSERVATION
-
-    @property
-    def limits(self) -> Limits:
-        """Bounds of one attempt: the pipeline's where it says so, else the stage's."""
-        return Limits(time_s=self.stage.time_limit_s or self.spec.time_limit_s, tries=TRIES)
 
 
 @dataclass(frozen=True)
@@ -157,60 +149,70 @@ def _settings(spec: StageSpec, given: str) -> tuple[str, str]:
     return json.dumps(complete), json.dumps(kept, sort_keys=True)
 
 
-def _plan(stage: PipelineStage, spec: StageSpec, given: Mapping[str, Any]) -> StagePlan:
-    if spec.scope is Scope.PARTITION:
-        raise BadConfig(f"stage {spec.name!r} has scope partition, which no pipeline of this release can run")
+def _plan(stage: PipelineStage, spec: StageSpec, given: Mapping[str, Any], limits: ProtocolLimits) -> StagePlan:
     try:
         text = json.dumps({**stage.params, **given}, sort_keys=True)
     except TypeError as error:
         raise BadConfig(f"spec.stages.{spec.name} holds a value that is no plain JSON: {error}") from error
     complete, kept = _settings(spec, text)
-    return StagePlan(spec=spec, stage=stage, params=json.loads(complete), kept=kept)
+    bounds = Limits(time_s=stage.time_limit_s or spec.time_limit_s, tries=limits.tries)
+    return StagePlan(spec=spec, stage=stage, params=json.loads(complete), kept=kept, limits=bounds)
 
 
-def plan_stages(group: ObservationGroup, pipeline: Pipeline, specs: Mapping[str, StageSpec]) -> tuple[StagePlan, ...]:
+def plan_stages(
+    group: ObservationGroup, pipeline: Pipeline, specs: Mapping[str, StageSpec], limits: ProtocolLimits
+) -> tuple[StagePlan, ...]:
     """Return the stages this group wants, in the order of the pipeline, with their effective parameters.
 
-    The watcher has no task and is left out, as are optional stages with ``enabled: false``.
+    Watchers have no task and are left out, as are optional stages with ``enabled: false``.
 
     Raises
     ------
     BadConfig
-        If a stage or a parameter is unknown or has a wrong value, or a stage is not installed.
+        If a stage, a parameter or a word of ``spec.publish.include`` is unknown or has a wrong value, or a stage is
+        not installed.
     """
-    names = [item.stage for item in pipeline.stages if item.stage != WATCHER]
+    for item in pipeline.stages:
+        if item.stage not in specs:
+            raise BadConfig(f"stage {item.stage!r} of pipeline {pipeline.name!r} is not installed; install its package")
+    working = [item for item in pipeline.stages if specs[item.stage].scope is not Scope.WATCHER]
+    names = [item.stage for item in working]
     for name in group.spec.stages:
         if name not in names:
             hint = nearest(name, names)
             raise BadConfig(f"spec.stages names {name!r}, which pipeline {pipeline.name!r} does not have{hint}")
-    plans = []
-    for item in pipeline.stages:
-        if item.stage == WATCHER:
-            continue
-        if item.stage not in specs:
-            raise BadConfig(f"stage {item.stage!r} of pipeline {pipeline.name!r} is not installed; install its package")
-        plan = _plan(item, specs[item.stage], group.spec.stages.get(item.stage, {}))
-        if not (item.optional and plan.params.get("enabled") is False):
-            plans.append(plan)
-    if not plans or plans[-1].per_observation:
+    _check_include(group, [specs[name] for name in names])
+    plans = [_plan(item, specs[item.stage], group.spec.stages.get(item.stage, {}), limits) for item in working]
+    kept = [plan for plan in plans if not (plan.stage.optional and plan.params.get("enabled") is False)]
+    _check_scopes(pipeline, kept)
+    return tuple(kept)
+
+
+def _check_include(group: ObservationGroup, chosen: list[StageSpec]) -> None:
+    known = sorted({item.include for spec in chosen for item in spec.makes if item.include})
+    for word in group.spec.publish.include:
+        if word not in known:
+            known_words = ", ".join(known) or "none"
+            raise BadConfig(f"spec.publish.include names {word!r}{nearest(word, known)}; known are {known_words}")
+
+
+def _check_scopes(pipeline: Pipeline, plans: list[StagePlan]) -> None:
+    if not plans or plans[-1].spec.scope is not Scope.GROUP:
         raise BadConfig(f"pipeline {pipeline.name!r} must end with a stage of scope group")
-    return tuple(plans)
-
-
-def date_of(time: datetime) -> str:
-    """Return the UTC date of the data, ``YYYY-MM-DD``."""
-    return time.date().isoformat()
+    parts = {plan.name for plan in plans if plan.spec.scope is Scope.PARTITION}
+    for plan in plans:
+        if plan.per_observation and parts & set(plan.stage.reads):
+            named = min(parts & set(plan.stage.reads))
+            raise BadConfig(f"stage {plan.name!r} has scope observation and cannot read the partitions of {named!r}")
 
 
 def reference_for(plan: StagePlan, known: Mapping[str, str], dates: tuple[str, ...]) -> dict[str, str]:
-    """Return the reference data that enter a recipe: name to sha256.
-
-    ``catalogs`` means every catalog there is, ``flags`` the manual flags of the dates of the unit.
-    """
+    """Return the reference data that enter a recipe: name to sha256, kind by kind as the stage declares them."""
     found: dict[str, str] = {}
-    if "catalogs" in plan.spec.reference:
-        found |= {name: known[name] for name in sorted(known) if name.startswith("catalog:")}
-    if "flags" in plan.spec.reference:
-        wanted = [f"flags:{date}" for date in dates]
-        found |= {name: known[name] for name in wanted if name in known}
+    for kind in plan.spec.reference:
+        if kind.by_date:
+            wanted = [f"{kind.kind}:{date}" for date in dates]
+            found |= {name: known[name] for name in wanted if name in known}
+        else:
+            found |= {name: known[name] for name in sorted(known) if name.startswith(f"{kind.kind}:")}
     return found

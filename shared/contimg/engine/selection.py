@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from contimg.errors import BadConfig
-from contimg.models.fact import Facts, UnsealedFact
-from contimg.models.group import SELECTION_GRACE, GroupStatus, ObservationGroup, Selection
+from contimg.limits import ProtocolLimits
+from contimg.models.decide import Block
+from contimg.models.fact import Facts, IngestFact, UnsealedFact
+from contimg.models.group import GroupStatus, ObservationGroup, Selection
 from contimg.models.observation import ObservationRecord, ObservationState, Role
+from contimg.models.reason import Reason
 
-__all__ = ["MESSAGE", "Block", "Selected", "clip", "incompleteness", "select", "stamp"]
+__all__ = ["MESSAGE", "Selected", "clip", "incompleteness", "select", "stamp"]
 
-SCAN_AGAIN = timedelta(seconds=30)
-"""How soon to look again for the end of a scan by ingest."""
-SCAN_SLACK = timedelta(seconds=5)
-"""A host that scans and then looks has seen the group, though its clock says that the scan ended just before."""
 MESSAGE = 1024
 """Characters of a message in a status."""
 NAMED = 3
 """How many missing things a sentence names."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Why something cannot go on."""
-
-    reason: str
-    """CamelCase word for a condition."""
-    message: str
-    stalled: bool = False
-    """True: nothing in the normal course of events will end it; a person has to."""
-    again: datetime | None = None
-    """When to look again, if a time ends it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,7 @@ class Selected:
 
 
 def stamp(time: datetime) -> str:
-    """Return a time as observation ids are written, to the nearest second: ``2026-01-25T22:26:00``."""
+    """Return a UTC time to the nearest second: ``2026-01-25T22:26:00``."""
     return (time + timedelta(seconds=0.5)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -74,28 +60,84 @@ def incompleteness(record: ObservationRecord) -> str:
     return "incomplete: " + ("; ".join(record.reasons) or "files are missing")
 
 
-def _of(telescope: str, facts: Facts, wish: Selection) -> tuple[ObservationRecord, ...]:
-    own = tuple(item for item in facts.observations if item.telescope == telescope)
-    foreign = [item for item in facts.observations if item.telescope != telescope and item.id in wish.members]
-    if foreign:
-        item = foreign[0]
-        raise BadConfig(f"spec.observations.members: {item.id} was recorded by {item.telescope}, not {telescope}")
-    return own
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a selection depends on."""
+
+    group: ObservationGroup
+    instrument: str
+    records: tuple[ObservationRecord, ...]
+    """Of the instrument, in time order."""
+    ingest: IngestFact
+    now: datetime
+    previous: GroupStatus | None
+    limits: ProtocolLimits
+
+    @property
+    def wish(self) -> Selection:
+        return self.group.spec.observations
+
+
+def select(
+    group: ObservationGroup,
+    instrument: str,
+    facts: Facts,
+    now: datetime,
+    previous: GroupStatus | None,
+    limits: ProtocolLimits,
+) -> Selected:
+    """Return the members of a group and whether more may come.
+
+    Parameters
+    ----------
+    group, instrument
+        The wish; recordings of other instruments are not looked at, and refused when they are named.
+    facts, now
+        What is known, and when.
+    previous
+        The status shown before; tells when the group was first seen and which members it had.
+    limits
+        How long a selection stays open.
+
+    Raises
+    ------
+    BadConfig
+        If a named member belongs to another instrument.
+    """
+    wish = group.spec.observations
+    own = tuple(sorted(_own(wish, instrument, facts), key=lambda item: (item.start, item.id)))
+    look = _Look(group, instrument, own, facts.ingest, now, previous, limits)
+    records = _cut(_inside(own, wish), wish.count)
+    targets = tuple(item for item in records if item.role is Role.TARGET)
+    others = [item for item in records if item.role is not Role.TARGET]
+    gone = _gone(look, targets)
+    return Selected(
+        targets=targets,
+        calibrators=tuple(item for item in others if item.state is ObservationState.SEALED),
+        incomplete=tuple(item for item in records if item.state is ObservationState.INCOMPLETE),
+        expected=_expected(wish, targets, others),
+        names=(*(item.id for item in targets), *gone),
+        block=_lost(gone) or _open(look, targets, others),
+    )
+
+
+def _own(wish: Selection, instrument: str, facts: Facts) -> Iterable[ObservationRecord]:
+    named = set(wish.members)
+    foreign = next((i for i in facts.observations if i.instrument != instrument and i.id in named), None)
+    if foreign is not None:
+        raise BadConfig(
+            f"spec.observations.members: {foreign.id} was recorded by {foreign.instrument}, not {instrument}"
+        )
+    return {item.id: item for item in facts.observations if item.instrument == instrument}.values()
 
 
 def _inside(records: Sequence[ObservationRecord], wish: Selection) -> list[ObservationRecord]:
-    """Return the records the selection means, in time order, each once."""
+    """Return the records the selection means."""
     if wish.members:
         named = set(wish.members)
-        found = {item.id: item for item in records if item.id in named}
-    else:
-        start, end = wish.start, wish.end
-        found = {
-            item.id: item
-            for item in records
-            if (start is None or item.start >= start) and (end is None or item.start < end)
-        }
-    return sorted(found.values(), key=lambda item: (item.start, item.id))
+        return [item for item in records if item.id in named]
+    start, end = wish.start, wish.end
+    return [i for i in records if (start is None or i.start >= start) and (end is None or i.start < end)]
 
 
 def _cut(records: list[ObservationRecord], count: int | None) -> list[ObservationRecord]:
@@ -104,113 +146,74 @@ def _cut(records: list[ObservationRecord], count: int | None) -> list[Observatio
     if count is None or len(targets) < count:
         return records
     last = targets[count - 1]
-    return [item for item in records if item.start <= last.start]
-
-
-def select(group: ObservationGroup, telescope: str, facts: Facts, now: datetime, seen: GroupStatus | None) -> Selected:
-    """Return the members of a group and whether more may come.
-
-    Parameters
-    ----------
-    group, telescope
-        The wish; recordings of other telescopes are not looked at, and refused when they are named.
-    facts, now
-        What is known, and when.
-    seen
-        The status shown before; tells when the group was first seen and which members it had.
-
-    Raises
-    ------
-    BadConfig
-        If a named member belongs to another telescope.
-    """
-    wish = group.spec.observations
-    known = facts.model_copy(update={"observations": _of(telescope, facts, wish)})
-    records = _inside(known.observations, wish)
-    records = _cut(records, wish.count)
-    targets = tuple(item for item in records if item.role is Role.TARGET)
-    others = [item for item in records if item.role is not Role.TARGET]
-    gone = _gone(wish, seen, targets)
-    return Selected(
-        targets=targets,
-        calibrators=tuple(item for item in others if item.state is ObservationState.SEALED),
-        incomplete=tuple(item for item in records if item.state is ObservationState.INCOMPLETE),
-        expected=_expected(wish, targets, others),
-        names=tuple(sorted([*(item.id for item in targets), *gone])),
-        block=_lost(gone) or _open(wish, known, now, seen, targets, others),
-    )
+    return [item for item in records if (item.start, item.id) <= (last.start, last.id)]
 
 
 def _expected(wish: Selection, targets: Sequence[ObservationRecord], others: Sequence[ObservationRecord]) -> int:
     if wish.members:
-        return len(set(wish.members)) - len(others)
+        return len(wish.members) - len(others)
     return wish.count or len(targets)
 
 
-def _open(
-    wish: Selection,
-    facts: Facts,
-    now: datetime,
-    seen: GroupStatus | None,
-    targets: Sequence[ObservationRecord],
-    others: Sequence[ObservationRecord],
-) -> Block | None:
+def _open(look: _Look, targets: Sequence[ObservationRecord], others: Sequence[ObservationRecord]) -> Block | None:
     """Return why the selection is not closed, or None."""
-    pending = _unsealed_inside(wish, facts.ingest.unsealed, targets)
+    wish, now = look.wish, look.now
+    pending = _unsealed_inside(look, targets)
     block = (
         _named_missing(wish, targets, others, pending)
         or _count_missing(wish, targets, pending)
-        or _end_open(wish, facts, now, len(targets), pending)
+        or _end_open(look, len(targets), pending)
     )
     if block is not None:
         return block
     if not wish.members and pending:
-        return Block("WaitingForObservations", f"waiting for {_several(len(pending), 'file set')}{_details(pending)}")
-    if not wish.members and not _scanned(facts, now, seen):
-        return Block("WaitingForScan", "waiting for ingest to finish a scan of incoming/", again=now + SCAN_AGAIN)
+        text = f"waiting for {_several(len(pending), 'file set')}{_details(pending)}"
+        return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
+    if not wish.members and not _scanned(look):
+        again = now + timedelta(seconds=look.limits.scan_again_s)
+        text = f"waiting for a scan of incoming/ to finish{_problems(look)}"
+        return Block(Reason.WAITING_FOR_SCAN, text, again=again)
     if not targets:
-        return Block("NoObservations", f"no target observation is inside the selection {_words(wish)}", stalled=True)
+        text = f"no target observation is inside the selection {_words(wish)}"
+        return Block(Reason.NO_OBSERVATIONS, text, stalled=True)
     return None
 
 
-def _gone(wish: Selection, seen: GroupStatus | None, targets: Iterable[ObservationRecord]) -> list[str]:
+def _gone(look: _Look, targets: Iterable[ObservationRecord]) -> list[str]:
     """Return members shown before that the selection still means but no record knows any more."""
-    known = {item.id for item in targets}
+    wish, seen, known = look.wish, look.previous, {item.id for item in targets}
     if seen is None or (wish.count is not None and len(known) >= wish.count):
         return []  # a late recording may push the last ones out of {start, count}; that is no loss
-    return [name for name in seen.members if name not in known and _means(wish, name)]
+    same = seen.observed_generation == look.group.metadata.generation
+    named = set(wish.members)
+    return [name for name in seen.members if name not in known and (name in named if named else same)]
 
 
 def _lost(gone: Sequence[str]) -> Block | None:
     if not gone:
         return None
     text = f"the record of observation {gone[0]} is gone; restore it or edit spec.observations"
-    return Block("InputsReleased", text, stalled=True)
+    return Block(Reason.INPUTS_RELEASED, text, stalled=True)
 
 
-def _means(wish: Selection, name: str) -> bool:
-    if wish.members:
-        return name in wish.members
-    try:
-        time = datetime.fromisoformat(name).replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return (wish.start is None or time >= wish.start) and (wish.end is None or time < wish.end)
+def _scanned(look: _Look) -> bool:
+    seen, scanned = look.previous, look.ingest.scanned
+    since = seen.started if seen is not None and seen.started is not None else look.now
+    return scanned is not None and scanned >= since - timedelta(seconds=look.limits.scan_slack_s)
 
 
-def _scanned(facts: Facts, now: datetime, seen: GroupStatus | None) -> bool:
-    since = seen.started if seen is not None and seen.started is not None else now
-    return facts.ingest.scanned is not None and facts.ingest.scanned >= since - SCAN_SLACK
+def _problems(look: _Look) -> str:
+    return f": {look.ingest.problems[0]}" if look.ingest.problems else ""
 
 
-def _unsealed_inside(
-    wish: Selection, unsealed: Iterable[UnsealedFact], targets: Sequence[ObservationRecord]
-) -> list[UnsealedFact]:
+def _unsealed_inside(look: _Look, targets: Sequence[ObservationRecord]) -> list[UnsealedFact]:
     """Return the file sets still being written that belong inside, in time order."""
-    items = sorted({(item.start, item.sentence): item for item in unsealed}.values(), key=lambda item: item.start)
+    wish = look.wish
+    own = [item for item in look.ingest.unsealed if item.instrument in {"", look.instrument}]
+    items = sorted({(item.start, item.sentence): item for item in own}.values(), key=lambda item: item.start)
     if wish.members:
         names = set(wish.members)
-        return [item for item in items if stamp(item.start) in names]
+        return [item for item in items if item.id in names]
     items = [item for item in items if wish.start is not None and item.start >= wish.start]
     if wish.end is not None:
         return [item for item in items if item.start < wish.end]
@@ -225,13 +228,13 @@ def _named_missing(
     pending: Sequence[UnsealedFact],
 ) -> Block | None:
     known = {item.id for item in (*targets, *others)}
-    missing = sorted(set(wish.members) - known)
+    missing = [name for name in wish.members if name not in known]
     if not missing:
         return None
-    writing = {stamp(item.start) for item in pending}
-    unseen = [f"{name}: no files seen" for name in missing if name not in writing]
-    text = _waiting_for(len(missing), len(set(wish.members)), pending, unseen)
-    return Block("WaitingForObservations", text)
+    writing = {item.id for item in pending}
+    unseen = [f"{name}: no files seen" for name in sorted(missing) if name not in writing]
+    text = _waiting_for(len(missing), len(wish.members), pending, unseen)
+    return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
 
 
 def _count_missing(
@@ -239,22 +242,22 @@ def _count_missing(
 ) -> Block | None:
     if wish.count is None or len(targets) >= wish.count:
         return None
-    return Block("WaitingForObservations", _waiting_for(wish.count - len(targets), wish.count, pending))
+    text = _waiting_for(wish.count - len(targets), wish.count, pending)
+    return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
 
 
-def _end_open(
-    wish: Selection, facts: Facts, now: datetime, found: int, pending: Sequence[UnsealedFact]
-) -> Block | None:
-    if wish.end is None:
+def _end_open(look: _Look, found: int, pending: Sequence[UnsealedFact]) -> Block | None:
+    end = look.wish.end
+    if end is None:
         return None
-    deadline = wish.end + SELECTION_GRACE
-    if now >= deadline or any(item.start >= wish.end for item in facts.observations):
+    deadline = end + timedelta(seconds=look.limits.closed_after_s)
+    if look.now >= deadline or any(item.start >= end for item in look.records):
         return None
     text = (
         f"{_several(found, 'observation')} so far; the selection closes when one that starts at or after "
-        f"{stamp(wish.end)} is final, or at {stamp(deadline)}{_details(pending)}"
+        f"{stamp(end)} is final, or at {stamp(deadline)}{_details(pending)}"
     )
-    return Block("WaitingForObservations", text, again=deadline)
+    return Block(Reason.WAITING_FOR_OBSERVATIONS, text, again=deadline)
 
 
 def _several(number: int, thing: str) -> str:
@@ -275,7 +278,7 @@ def _details(pending: Sequence[UnsealedFact], unseen: Sequence[str] = ()) -> str
 
 
 def _sentence(item: UnsealedFact) -> str:
-    name = stamp(item.start)
+    name = item.id or stamp(item.start)
     return item.sentence if name in item.sentence else f"{name}: {item.sentence}"
 
 

@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from contimg.engine.graph import BAD, USABLE, Graph, Node, State
-from contimg.engine.plan import WATCHER, StagePlan
-from contimg.engine.selection import Block, clip, incompleteness
+from contimg.engine.graph import Graph
+from contimg.engine.node import BAD, USABLE, Node, State
+from contimg.engine.plan import StagePlan
+from contimg.engine.selection import clip, incompleteness
+from contimg.limits import MEMBERS_SHOWN
+from contimg.models.decide import Block
 from contimg.models.fact import GroupRecord
 from contimg.models.group import Condition, GroupStatus, ObservationGroup, Policy, StageStatus, UnitFailure
 from contimg.models.observation import ObservationState
 from contimg.models.quality import Verdict, worst
+from contimg.models.reason import Phase, Reason
 
-__all__ = ["Said", "View", "published", "refused", "render", "silent", "stage_list", "suspended", "unpublished"]
+__all__ = ["View", "published", "refused", "render", "silent", "stage_list", "suspended", "unpublished"]
+
 
 FAILURE = 300
 """Characters of the message of one failed unit: nine stages with five of them stay far below 64 KB."""
@@ -35,17 +40,17 @@ class View:
 
 
 @dataclass(frozen=True)
-class Said:
+class Summary:
     """What a status says in the end."""
 
-    phase: str
-    reason: str
+    phase: Phase
+    reason: Reason
     message: str
     succeeded: Tri = "Unknown"
     progressing: Tri = "False"
     stalled: Tri = "False"
-    degraded: tuple[str, str] = ("", "")
-    """Reason and message; empty: not degraded."""
+    degraded: tuple[Reason, str] | None = None
+    """Reason and message."""
     stage: str = ""
     progress: str = "0/0"
     verdict: Verdict | None = None
@@ -54,37 +59,39 @@ class Said:
     finished: datetime | None = None
 
 
-def make(view: View, said: Said) -> GroupStatus:
+def _make(view: View, summary: Summary) -> GroupStatus:
     """Return the whole status."""
     previous = view.previous
     return GroupStatus(
         observed_generation=view.group.metadata.generation,
-        phase=said.phase,
-        stage=said.stage,
-        progress=said.progress,
-        message=clip(said.message),
-        verdict=said.verdict,
-        members=said.members,
-        stages=said.stages,
-        conditions=_conditions(view, said),
+        phase=summary.phase,
+        stage=summary.stage,
+        progress=summary.progress,
+        message=clip(summary.message),
+        verdict=summary.verdict,
+        members=summary.members[:MEMBERS_SHOWN],
+        member_count=len(summary.members),
+        stages=summary.stages,
+        conditions=_conditions(view, summary),
         started=previous.started if previous is not None and previous.started is not None else view.now,
-        finished=said.finished,
+        finished=summary.finished,
     )
 
 
-def _conditions(view: View, said: Said) -> tuple[Condition, ...]:
-    reason, message = said.degraded
-    known = said.succeeded != "Unknown"
-    stalled = said.stalled == "True"
+def _conditions(view: View, summary: Summary) -> tuple[Condition, ...]:
+    reason, message = summary.degraded or (Reason.NOT_DEGRADED, "")
+    known = summary.succeeded != "Unknown"
+    stalled = summary.stalled == "True"
+    told = summary.message
     return (
-        _condition(view, "Succeeded", said.succeeded, said.reason if known else "InProgress", said.message),
-        _condition(view, "Progressing", said.progressing, said.reason, said.message),
-        _condition(view, "Stalled", said.stalled, said.reason if stalled else "NotStalled", said.message),
-        _condition(view, "Degraded", "True" if reason else "False", reason or "NotDegraded", message),
+        _condition(view, "Succeeded", summary.succeeded, summary.reason if known else Reason.IN_PROGRESS, told),
+        _condition(view, "Progressing", summary.progressing, summary.reason, told),
+        _condition(view, "Stalled", summary.stalled, summary.reason if stalled else Reason.NOT_STALLED, told),
+        _condition(view, "Degraded", "True" if summary.degraded else "False", reason, message),
     )
 
 
-def _condition(view: View, type_: Kind, status: Tri, reason: str, message: str) -> Condition:
+def _condition(view: View, type_: Kind, status: Tri, reason: Reason, message: str) -> Condition:
     """Return one condition; its time moves only when its status flips."""
     old = view.previous.condition(type_) if view.previous is not None else None
     return Condition(
@@ -97,14 +104,15 @@ def _condition(view: View, type_: Kind, status: Tri, reason: str, message: str) 
     )
 
 
-def silent(view: View) -> GroupStatus:
-    """Return the last status with ``Progressing`` unknown: the keeper does not answer."""
-    text = "the keeper does not answer, so nothing is asked for; running attempts go on"
+def silent(view: View, reason: Reason) -> GroupStatus:
+    """Return the last status with ``Progressing`` unknown: the keeper or the bus does not answer."""
+    who = "the keeper" if reason is Reason.FACTS_UNAVAILABLE else "the message bus"
+    text = f"{who} does not answer, so nothing is asked for; running attempts go on"
     old = view.previous
-    said = Said("Waiting", "FactsUnavailable", text, progressing="Unknown")
+    summary = Summary(Phase.WAITING, reason, text, progressing="Unknown")
     if old is None:
-        return make(view, said)
-    status = make(view, replace(said, phase=old.phase))
+        return _make(view, summary)
+    status = _make(view, replace(summary, phase=old.phase))
     kept = tuple(old.condition(item.type) or item for item in status.conditions if item.type != "Progressing")
     fresh = tuple(item for item in status.conditions if item.type == "Progressing")
     generation = view.group.metadata.generation
@@ -113,10 +121,18 @@ def silent(view: View) -> GroupStatus:
     )
 
 
-def refused(view: View, message: str) -> GroupStatus:
-    """Return the status of a group whose spec is not valid."""
-    members = view.previous.members if view.previous is not None else ()
-    return make(view, Said("Stalled", "BadConfig", message, stalled="True", members=members))
+def refused(
+    group: ObservationGroup,
+    now: datetime,
+    previous: GroupStatus | None,
+    message: str,
+    reason: Reason = Reason.BAD_CONFIG,
+) -> GroupStatus:
+    """Return the status of a group that cannot be judged; what was shown of its stages stays."""
+    summary = Summary(Phase.STALLED, reason, message, stalled="True")
+    if previous is not None:
+        summary = replace(summary, members=previous.members, stages=previous.stages, stage=previous.stage)
+    return _make(View(group, now, previous), summary)
 
 
 def published(view: View, record: GroupRecord, graph: Graph | None) -> GroupStatus:
@@ -128,21 +144,21 @@ def published(view: View, record: GroupRecord, graph: Graph | None) -> GroupStat
         degraded = degradation(graph)
     else:
         seen = old.condition("Degraded") if old is not None else None
-        degraded = (seen.reason, seen.message) if seen is not None and seen.status == "True" else ("", "")
-    said = Said(
-        "Published",
-        "Published",
+        degraded = (seen.reason, seen.message) if seen is not None and seen.status == "True" else None
+    summary = Summary(
+        Phase.PUBLISHED,
+        Reason.PUBLISHED,
         f"published with verdict {record.verdict.value}",
         succeeded="True",
         degraded=degraded,
-        stage="publish",
+        stage=stages[-1].stage if stages else "",
         progress="1/1",
         verdict=record.verdict,
         members=record.members or (old.members if old is not None else ()),
         stages=stages,
         finished=record.at,
     )
-    return make(view, said)
+    return _make(view, summary)
 
 
 def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
@@ -151,20 +167,20 @@ def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
     waits = publish.policy is Policy.MANUAL and not publish.approve
     why = record.reason or f"verdict {record.verdict.value} under policy {publish.policy.value}"
     cure = "" if waits and record.reason else f"; to publish it, {_permit(waits)}"
-    said = Said(
-        "Unpublished",
-        "WaitingForApproval" if waits else "PolicyNotMet",
+    summary = Summary(
+        Phase.UNPUBLISHED,
+        Reason.WAITING_FOR_APPROVAL if waits else Reason.POLICY_NOT_MET,
         f"not published: {why}{cure}",
         succeeded="False",
         degraded=degradation(graph),
-        stage="publish",
+        stage=graph.goal.plan.name,
         progress="1/1",
         verdict=record.verdict,
         members=graph.selected.names,
         stages=stage_list(graph),
         finished=record.at,
     )
-    return make(view, said)
+    return _make(view, summary)
 
 
 def _permit(waits: bool) -> str:
@@ -175,15 +191,15 @@ def suspended(view: View, graph: Graph) -> GroupStatus:
     """Return the status of a group that asks for nothing."""
     running = sum(node.state is State.RUNNING for node in graph.all())
     text = "suspended: nothing is asked for" + (f"; {_tasks(running)} still running" if running else "")
-    return make(view, _described(graph, Said("Suspended", "Suspended", text)))
+    return _make(view, _described(graph, Summary(Phase.SUSPENDED, Reason.SUSPENDED, text)))
 
 
 def render(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[Block]) -> GroupStatus:
     """Return the status of a group that is not complete."""
-    return make(view, _described(graph, _outcome(view, graph, asked, blocks), asked))
+    return _make(view, _described(graph, _outcome(view, graph, asked, blocks), asked))
 
 
-def _outcome(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[Block]) -> Said:
+def _outcome(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[Block]) -> Summary:
     goal = graph.goal
     if goal.state in BAD:
         return _failed(view, goal)
@@ -193,23 +209,29 @@ def _outcome(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[B
     if moving:
         full = graph.facts.bus_full and bool(asked)
         text = f"the message bus is full, {_tasks(len(asked))} cannot be queued yet" if full else _work(graph, asked)
-        text = f"{text}; {waits}" if waits else text
-        return Said("Running", "BusFull" if full else "Running", text, progressing="True")
+        text = "; ".join(part for part in (text, _damage(asked), waits) if part)
+        return Summary(Phase.RUNNING, Reason.BUS_FULL if full else Reason.RUNNING, text, progressing="True")
     if stalled is not None:
-        return Said("Stalled", stalled.reason, waits, stalled="True")
-    reason = blocks[0].reason if blocks else "Waiting"
-    return Said("Waiting", reason, waits or f"waiting for stage {_at_work(graph, ()).name}", progressing="True")
+        return Summary(Phase.STALLED, stalled.reason, waits, stalled="True")
+    reason = blocks[0].reason if blocks else Reason.WAITING
+    return Summary(Phase.WAITING, reason, waits or f"waiting for stage {_at_work(graph, ()).name}", progressing="True")
 
 
-def _failed(view: View, goal: Node) -> Said:
+def _damage(asked: Sequence[Node]) -> str:
+    """Say which committed runs are made again, and why."""
+    found = [node for node in asked if node.state is State.RELEASED and node.message]
+    return f"made again: {found[0].plan.name} {found[0].unit} ({clip(found[0].message, FAILURE)})" if found else ""
+
+
+def _failed(view: View, goal: Node) -> Summary:
     cause = goal.cause or goal
     unit = "" if cause.unit == view.group.name else f" of {cause.unit}"
     told = cause.message or cause.error
     text = f"stage {cause.plan.name}{unit} failed ({cause.error}): {clip(told, 700)}; {_cure(cause)}"
     old = view.previous
-    same = old is not None and old.phase == "Failed" and old.finished is not None
+    same = old is not None and old.phase is Phase.FAILED and old.finished is not None
     at = old.finished if same and old is not None else view.now
-    return Said("Failed", cause.error or "StageFailed", text, succeeded="False", finished=at)
+    return Summary(Phase.FAILED, Reason.of_error(cause.error), text, succeeded="False", finished=at)
 
 
 def _cure(cause: Node) -> str:
@@ -218,7 +240,7 @@ def _cure(cause: Node) -> str:
     return "mend that and raise spec.replay" if cause.run is None else "change the parameters or the selection"
 
 
-def _described(graph: Graph, said: Said, asked: Sequence[Node] = ()) -> Said:
+def _described(graph: Graph, summary: Summary, asked: Sequence[Node] = ()) -> Summary:
     """Add what is known of the members and stages."""
     stages = stage_list(graph)
     cause = graph.goal.cause or graph.goal
@@ -226,7 +248,7 @@ def _described(graph: Graph, said: Said, asked: Sequence[Node] = ()) -> Said:
     line = next(item for item in stages if item.stage == plan.name)
     verdicts = [node.run.verdict for node in graph.all() if node.run is not None and node.state is not State.FAILED]
     return replace(
-        said,
+        summary,
         degraded=degradation(graph),
         stage=plan.name,
         progress=f"{line.done}/{line.total}",
@@ -255,40 +277,30 @@ def _tasks(number: int) -> str:
     return f"{number} task{'' if number == 1 else 's'}"
 
 
-def degradation(graph: Graph) -> tuple[str, str]:
-    """Return reason and message of ``Degraded``; empty strings when all is well."""
-    parts: list[tuple[str, str]] = []
+def degradation(graph: Graph) -> tuple[Reason, str] | None:
+    """Return reason and message of ``Degraded``; None when all is well."""
+    parts: list[tuple[Reason, str]] = []
     lost = graph.lost()
     if lost:
         shown = "; ".join(f"{unit} ({why})" for unit, why in lost[:FAILURES])
         more = f"; and {len(lost) - FAILURES} more" if len(lost) > FAILURES else ""
-        parts.append(("MembersDropped", f"without {len(lost)} of the observations: {shown}{more}"))
-    choice = _calibration(graph)
-    if choice.get("mode") == "borrowed":
-        parts.append(
-            ("BorrowedCalibration", f"bandpass borrowed from {choice['calibrator']} at {choice['transit']} UTC")
-        )
+        parts.append((Reason.MEMBERS_DROPPED, f"without {len(lost)} of the observations: {shown}{more}"))
+    chosen = [node.choice.degraded for node in graph.all() if node.choice is not None and node.choice.degraded]
+    parts += list(dict.fromkeys(chosen))[:FAILURES]
     low = [node for node in graph.all() if node.run is not None and node.run.verdict is Verdict.DEGRADED]
     if low:
         named = ", ".join(dict.fromkeys(f"{node.plan.name} {node.unit}" for node in low[:FAILURES]))
-        parts.append(("Quality", f"figures degraded in {len(low)} runs: {named}" if low[1:] else f"degraded: {named}"))
-    return (parts[0][0], "; ".join(text for _, text in parts)) if parts else ("", "")
-
-
-def _calibration(graph: Graph) -> dict[str, str]:
-    node = next(iter(graph.nodes.get("solve", {}).values()), None)
-    found: dict[str, str] = {}
-    if node is not None and node.recipe is not None:
-        found = node.recipe.options.get("calibration", {})
-    return found
+        text = f"figures degraded in {len(low)} runs: {named}" if low[1:] else f"degraded: {named}"
+        parts.append((Reason.QUALITY, text))
+    return (parts[0][0], "; ".join(text for _, text in parts)) if parts else None
 
 
 def stage_list(graph: Graph) -> tuple[StageStatus, ...]:
-    """Return one line per stage; the watcher's line counts observations."""
-    return (_ingest_line(graph), *(_line(graph, plan) for plan in graph.plans))
+    """Return one line for the arrivals and one per stage."""
+    return (_arrivals(graph), *(_line(graph, plan) for plan in graph.plans))
 
 
-def _ingest_line(graph: Graph) -> StageStatus:
+def _arrivals(graph: Graph) -> StageStatus:
     selected = graph.selected
     sealed = len(selected.members) + len(selected.calibrators)
     failures = [
@@ -296,7 +308,7 @@ def _ingest_line(graph: Graph) -> StageStatus:
         for item in selected.incomplete[:FAILURES]
     ]
     return StageStatus(
-        stage=WATCHER,
+        stage=graph.watcher,
         done=sealed,
         total=max(selected.expected + len(selected.calibrators), sealed),
         failed=len(selected.incomplete),

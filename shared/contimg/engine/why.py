@@ -7,48 +7,31 @@ from datetime import datetime
 from contimg.engine.advance import Decision
 from contimg.engine.selection import stamp
 from contimg.models.group import Condition, GroupStatus, ObservationGroup, StageStatus
+from contimg.models.reason import CURES, Phase
 
 __all__ = ["why"]
 
-CURES = {
-    "BadConfig": "Correct the field in the group's YAML and apply it again.",
-    "BusFull": "It goes on when workers have taken messages off the queue; add workers if that is too slow.",
-    "FactsUnavailable": "It goes on when the keeper answers again; look at its log.",
-    "InputsReleased": "Restore what was cleaned up, or edit the group so that it is not needed.",
-    "MembersFailed": "Mend the members named and raise spec.replay, or lower spec.minMembers.",
-    "NoCalibration": "A solved bandpass within reach ends this; so does another spec.calibrator.",
-    "NoObservations": "Correct spec.observations, or bring the files into incoming/.",
-    "PolicyNotMet": "Look at the report, then change the parameters or spec.publish.policy.",
-    "Suspended": "Set spec.suspend to false.",
-    "WaitingForApproval": "Look at the product, then set spec.publish.approve to true.",
-    "WaitingForObservations": "It goes on when the files arrive, or when their deadline passes.",
-    "WaitingForScan": "It goes on when ingest has finished a scan; look whether ingest runs.",
-    "WaitingForTransit": "It goes on when that bandpass is solved, or at the time named without it.",
-}
-"""What would end a wait, by reason."""
+TOLD = (Phase.FAILED, Phase.UNPUBLISHED)
+"""Phases whose message names the cure itself."""
 
 
 def why(group: ObservationGroup, decision: Decision) -> str:
-    """Return what keeps a group from being published, in a few sentences.
+    """Return what keeps a group from being published, in a few sentences, each thing once.
 
-    The first says what, the second since when and where it stands, the last what would end it; then follow the units
+    The first says what, the second since when and where it stands, the third what would end it; then follow the units
     that failed.
     """
     status = decision.status
     told = _telling(status)
-    head = f"{group.name} is {_phase(status)}: {status.message}."
-    if status.phase == "Published":
+    head = f"{group.name} is {status.phase.lower()}: {status.message.rstrip('.')}."
+    if status.phase is Phase.PUBLISHED:
         return " ".join([head, *_degraded(status)])
     parts = [head, _since(told, status)]
-    parts += [CURES[told.reason]] if told.reason in CURES else []
+    parts += [] if status.phase in TOLD else [CURES[told.reason]]
     parts += _asked(decision) + _degraded(status) + _failures(status)
     if decision.look_again is not None:
         parts.append(f"Next look at {_time(decision.look_again)}.")
     return " ".join(part for part in parts if part)
-
-
-def _phase(status: GroupStatus) -> str:
-    return {"Waiting": "waiting", "Running": "running", "Stalled": "stalled"}.get(status.phase, status.phase.lower())
 
 
 def _telling(status: GroupStatus) -> Condition:
@@ -75,15 +58,20 @@ def _asked(decision: Decision) -> list[str]:
 
 def _degraded(status: GroupStatus) -> list[str]:
     found = status.condition("Degraded")
-    return [f"Degraded: {found.message}."] if found is not None and found.status == "True" else []
+    news = found is not None and found.status == "True" and found.message not in status.message
+    return [f"Degraded: {found.message}."] if found is not None and news else []
 
 
 def _failures(status: GroupStatus) -> list[str]:
-    return [_failed(line) for line in status.stages if line.failures]
+    return [text for line in status.stages if (text := _failed(line, status.message))]
 
 
-def _failed(line: StageStatus) -> str:
-    named = "; ".join(f"{item.unit} ({item.error}: {item.message})" for item in line.failures)
+def _failed(line: StageStatus, known: str) -> str:
+    """Name the units that failed in a stage; what the message says already is not said again."""
+    news = [item for item in line.failures if item.message[:200] not in known]
+    if not news:
+        return ""
+    named = "; ".join(f"{item.unit} ({item.error}: {item.message})" for item in news)
     more = f" and {line.failed - len(line.failures)} more" if line.failed > len(line.failures) else ""
     return f"Failed in {line.stage}: {named}{more}."
 

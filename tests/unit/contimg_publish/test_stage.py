@@ -21,7 +21,7 @@ from contimg.models.quality import Verdict, judge
 from contimg.stage import StageContext
 from contimg.volume.layout import Layout
 from contimg_publish import stage as module
-from contimg_publish.decide import allowed
+from contimg_publish.policy import allowed
 from contimg_publish.params import PublishParams
 from contimg_publish.stage import PublishStage
 

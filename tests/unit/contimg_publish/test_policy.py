@@ -15,7 +15,7 @@ from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge
 from contimg.stage import Run
 from contimg.volume.layout import DATA_TYPES
-from contimg_publish.decide import INCLUDE, allowed, items, publish_spec
+from contimg_publish.policy import allowed, items, publish_spec
 from contimg_publish.stage import _failing
 
 FEW = settings(max_examples=25, deadline=None)

@@ -1,0 +1,86 @@
+"""What a stage's ``decide`` chose, frozen by the first record of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from contimg.engine.plan import StagePlan
+from contimg.models.decide import Answer, Block, Choice, Problem
+from contimg.models.fact import Facts, OfferWindow
+from contimg.models.reason import Reason
+from contimg.models.spec import Scope, load
+
+__all__ = ["choices", "first_record", "windows"]
+
+
+def choices(
+    plan: StagePlan, problem: Problem, facts: Facts, identify: Callable[[Choice], str]
+) -> Sequence[Choice] | Block:
+    """Return what a stage does, or what its choice waits for.
+
+    The choice of the first task on record stands: a better one that appears later changes nothing until
+    ``spec.reprocess`` is raised, after which only records younger than the group's last publication count.
+
+    Parameters
+    ----------
+    plan
+        The stage.
+    problem
+        What the choice depends on.
+    facts
+        Records of earlier tasks of the same unit.
+    identify
+        Gives the task id that the stage would have with a choice.
+    """
+    try:
+        answer: Answer = load(plan.spec.decide)(problem)
+        frozen = _frozen(answer.candidates, facts, problem, identify)
+    except Exception as error:  # noqa: BLE001 - code of a stage: a group that it cannot judge must not stop the others
+        text = f"stage {plan.name} cannot decide for this group: {type(error).__name__}: {error}"
+        return Block(Reason.NOT_JUDGED, text, stalled=True)
+    if plan.spec.scope is Scope.PARTITION:
+        return answer.block or [frozen.get(item.key, item) for item in answer.choices]
+    if frozen:
+        return [next(iter(frozen.values()))]
+    return answer.block or answer.choices[:1] or _nothing(plan)
+
+
+def windows(plan: StagePlan, problem: Problem) -> tuple[OfferWindow, ...]:
+    """Return which offers of other groups the stage must know; none if it cannot say."""
+    if not plan.spec.wants:
+        return ()
+    try:
+        return tuple(load(plan.spec.wants)(problem))
+    except Exception:  # noqa: BLE001 - code of a stage; its decide is called with the same problem and tells what is wrong
+        return ()
+
+
+def _nothing(plan: StagePlan) -> Block:
+    return Block(Reason.NOTHING_TO_CHOOSE, f"stage {plan.name} decided on nothing", stalled=True)
+
+
+def _frozen(
+    candidates: Sequence[Choice], facts: Facts, problem: Problem, identify: Callable[[Choice], str]
+) -> dict[str, Choice]:
+    """Return, by key, the candidate whose task is on record first."""
+    if not candidates or not (facts.runs or facts.tries):
+        return {}
+    since = facts.record.at if facts.record is not None and problem.group.spec.reprocess > 0 else None
+    found: dict[str, tuple[datetime, str, Choice]] = {}
+    for choice in candidates:
+        task = identify(choice)
+        at = first_record(facts, task)
+        if at is None or (since is not None and at <= since):
+            continue
+        if choice.key not in found or (at, task) < found[choice.key][:2]:
+            found[choice.key] = (at, task, choice)
+    return {key: choice for key, (_, _, choice) in found.items()}
+
+
+def first_record(facts: Facts, task: str) -> datetime | None:
+    """Return when a task was first heard of: the start of its first try, else the end of its run."""
+    tried = facts.tries.get(task)
+    if tried is not None and (tried.first or tried.last) is not None:
+        return tried.first or (tried.last.started if tried.last is not None else None)
+    return facts.runs[task].finished if task in facts.runs else None
