@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["content", "of_file", "of_set"]
+from contimg.limits import MIB
+from contimg.volume import disk
 
-MIB = 1 << 20
+__all__ = ["content", "of_file", "of_set"]
 
 
 def content(path: Path) -> str:
@@ -17,10 +18,12 @@ def content(path: Path) -> str:
 
     Raises
     ------
+    BadInput
+        If it is no regular file.
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as stream:
+    with disk.open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         first = stream.read(MIB)
         stream.seek(max(0, size - MIB))

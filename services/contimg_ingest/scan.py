@@ -1,31 +1,46 @@
-"""One look at ``incoming/``: which file sets are complete, which wait and for what, which files are refused."""
+"""One look at the incoming directories: which file sets are complete, which wait and for what, which files are refused.
+
+What is on disk is the memory: records are looked up by the dates of the files that are present, so a start costs what
+lies in the incoming directories, not what was ever recorded.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from contimg.errors import BadInput
-from contimg.models.fact import UnsealedFact
-from contimg.models.observation import ObservationRecord, ObservationState
-from contimg.radio import coordinates
-from contimg.radio.telescopes import telescope_named
-from contimg_ingest import digest, records, uvfits, uvh5
-from contimg_ingest.cluster import FileSet, cluster, inspect, missing_words
-from contimg_ingest.policy import IngestPolicy, Reason, Refused
-from contimg_ingest.records import Maker, QuarantineRecord
-from contimg_ingest.uvh5 import DAY_S, Header, name_stamp, subband_of
-from contimg_ingest.walk import Found, Kind, walk
+from pydantic import ValidationError
+
+from contimg.errors import BadConfig, BadInput, ResourceExhausted
+from contimg.limits import FIRST_YEAR, LAST_YEAR, ProtocolLimits
+from contimg.models.fact import IngestFact, UnsealedFact
+from contimg.models.instrument import FileSet, Hint, Instrument, Piece, Refusal, instruments
+from contimg.models.observation import ObservationRecord, ObservationState, QuarantineRecord
+from contimg.models.survey import FileSetRules
+from contimg.volume import disk
+from contimg.volume.layout import Layout
+from contimg_ingest import digest, sets
+from contimg_ingest.records import Observations, Quarantine
+from contimg_ingest.rules import Rules
+from contimg_ingest.walk import Found, walk
 
 __all__ = ["ScanReport", "Scanner"]
+
+_HEAD = 4096
+"""Bytes by which a file is recognised."""
+_PROBLEMS = 100
+"""So many are told; the others are counted."""
 
 
 @dataclass
 class ScanReport:
     """What one scan found."""
 
-    scanned_at: datetime
+    scanned: datetime
+    """Every file that had arrived by then is accounted for."""
     records: list[ObservationRecord] = field(default_factory=list)
     """New ones, sealed or incomplete, in time order."""
     unsealed: list[UnsealedFact] = field(default_factory=list)
@@ -33,216 +48,345 @@ class ScanReport:
     quarantined: list[QuarantineRecord] = field(default_factory=list)
     """Files refused in this scan."""
     problems: list[str] = field(default_factory=list)
-    """Directories and files that could not be looked at."""
+    """Directories, files and records that could not be looked at."""
     files: int = 0
     """Raw files present."""
     ignored: int = 0
-    """Other files."""
+    """Files that no instrument recognises."""
+
+    @property
+    def fact(self) -> IngestFact:
+        """What ``state/ingest.json`` says."""
+        more = len(self.problems) - _PROBLEMS
+        problems = self.problems[:_PROBLEMS] + ([f"and {more} more of the like"] if more > 0 else [])
+        return IngestFact(scanned=self.scanned, unsealed=tuple(self.unsealed), problems=tuple(problems))
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of one file in its present state."""
+
+    since: datetime
+    """When it arrived."""
+    stable: bool = False
+    """It looked the same in an earlier scan."""
+    instrument: str = ""
+    pieces: tuple[Piece, ...] | None = None
+    """None: its header was not read yet."""
+    done: bool = False
+    """On record, refused, or of no instrument."""
+    ignored: bool = False
+    refused: sets.Refused | None = None
 
 
 class Scanner:
-    """Remembers between scans what it saw; everything final is on disk, so a new one goes on where it stopped.
+    """Looks at the incoming directories; remembers between scans only what lies there.
 
     Parameters
     ----------
-    incoming
-        Directory of the raw files; only read.
-    observations_dir, quarantine_dir
-        Where the records go.
-    policy
-        Rules of a file set.
+    layout
+        The directories.
     one_shot
-        Take every file as arrived and every deadline as passed: for a directory that nobody writes to.
+        Take every file as arrived and every deadline as passed: for directories that nobody writes to.
+    limits
+        Its ``settle_s``.
     """
 
-    def __init__(
-        self,
-        incoming: Path,
-        observations_dir: Path,
-        quarantine_dir: Path,
-        policy: IngestPolicy | None = None,
-        *,
-        one_shot: bool = False,
-    ) -> None:
-        self.incoming = incoming
-        self.observations_dir = observations_dir
-        self.quarantine_dir = quarantine_dir
-        self.policy = policy or IngestPolicy()
+    def __init__(self, layout: Layout, *, one_shot: bool = False, limits: ProtocolLimits | None = None) -> None:
+        self.layout = layout
         self.one_shot = one_shot
-        self._since: dict[Found, datetime] = {}  # when a file was first seen in this state
-        self._headers: dict[Found, Header] = {}
-        self._listed: set[Found] = set()  # UVFITS files whose scans are all on record
-        self._known: dict[str, ObservationRecord] = {}
-        self._used: dict[tuple[str, int], str] = {}  # file and size -> observation
-        self._refused: dict[tuple[str, int, int], QuarantineRecord] = {}
-        for record in records.load_observations(observations_dir):
-            self._remember(record)
-        for refused in records.load_quarantine(quarantine_dir):
-            self._refused[refused.path, refused.size, refused.mtime_ns] = refused
+        self._limits = limits or ProtocolLimits()
+        self._rules = Rules(layout.ingest_rules)
+        self.observations = Observations(layout)
+        """The records."""
+        self._quarantine = Quarantine(layout.quarantine)
+        self.files: dict[Found, _File] = {}
+        """What is present."""
 
     def scan(self, now: datetime) -> ScanReport:
-        """Look once at all files.
+        """Look once at all files and write down what became final, and last where ingest stands.
 
         Raises
         ------
-        contimg.errors.BadConfig
+        BadConfig, ResourceExhausted
             If a record cannot be written.
         """
-        seen = walk(self.incoming)
-        report = ScanReport(now, problems=seen.problems, files=len(seen.files), ignored=seen.ignored)
-        before = self._since
-        self._since = {found: before.get(found, now) for found in seen.files}
-        self._headers = {found: head for found, head in self._headers.items() if found in self._since}
-        for found in seen.files:
-            if self._is_new(found) and self._has_arrived(found, found in before, now):
-                self._take(found, report)
-        self._sets(report)
-        report.records.sort(key=lambda record: record.start)
+        begun = time.monotonic()
+        seen = walk(self.layout.incoming_roots)
+        report = ScanReport(now, problems=seen.problems)
+        report.problems += filter(None, [self._rules.read()])
+        self._note(seen.files, now)
+        for found, file in self.files.items():
+            if not file.done and file.pieces is None and self._has_arrived(found, file, now):
+                self._take(found, file, report)
+        for instrument in instruments().values():
+            _Sets(self, instrument, self._rules.of(instrument.name), report).settle()
+        report.ignored = sum(file.ignored for file in self.files.values())
+        report.files = len(self.files) - report.ignored
+        self._finish(report, time.monotonic() - begun)
         return report
 
-    def _remember(self, record: ObservationRecord) -> None:
-        self._known[record.id] = record
-        for file in record.files:
-            self._used[file.path, file.bytes] = record.id
+    def _finish(self, report: ScanReport, seconds: float) -> None:
+        report.problems += self.observations.problems
+        self.observations.problems.clear()
+        report.records.sort(key=lambda record: (record.start, record.id))
+        report.unsealed.sort(key=lambda fact: fact.start)
+        if self.one_shot:  # nobody adds files (ADR 0001), and a scan may take long
+            report.scanned += timedelta(seconds=seconds)
+        disk.write(self.layout.ingest_fact, report.fact.model_dump_json(indent=1) + "\n")
 
-    def _is_new(self, found: Found) -> bool:
-        if found in self._listed:
-            return False
-        inside = found.path.is_relative_to(self.incoming)
-        name = str(found.path.relative_to(self.incoming) if inside else found.path)
-        # a service may have died between the records of two scans: a UVFITS file is listed again after a restart
-        used = found.kind is Kind.UVH5 and (name, found.size) in self._used
-        return not used and (str(found.path), found.size, found.mtime_ns) not in self._refused
+    def _note(self, files: list[Found], now: datetime) -> None:
+        before, self.files = self.files, {}
+        for found in files:
+            file = before.get(found)
+            if file is None:
+                changed = datetime.fromtimestamp(min(found.changed_ns / 1e9, now.timestamp()), UTC)
+                file = _File(since=changed)
+            else:
+                file.stable = True
+            self.files[found] = file
 
-    def _has_arrived(self, found: Found, unchanged: bool, now: datetime) -> bool:
+    def _has_arrived(self, found: Found, file: _File, now: datetime) -> bool:
         age_s = now.timestamp() - found.mtime_ns / 1e9
-        return self.one_shot or unchanged or age_s >= self.policy.settle_s
+        return self.one_shot or file.stable or age_s >= self._limits.settle_s
 
-    def _take(self, found: Found, report: ScanReport) -> None:
-        """Read a file that arrived; a UVFITS file gives its records at once."""
+    # -- single files -----------------------------------------------------------------------------------------------
+
+    def _take(self, found: Found, file: _File, report: ScanReport) -> None:
+        """Read the header of a file that arrived, unless it is on record or was refused."""
+        hint = _hint(found.path)
+        known = self._quarantine.known(found, _date(hint))
+        if known is not None:
+            self._mark_refused(file, hint, known.sentence)
+            return
+        if hint is not None and self.observations.uses(found, hint.time):
+            file.done = True
+            return
         try:
-            if found.kind is Kind.UVFITS:
-                self._seal_scans(found, report)
-            elif found not in self._headers:
-                head = uvh5.read_header(found.path)
-                _known_telescope(found.path, head.telescope)
-                self._headers[found] = head
-        except Refused as error:
-            self._refuse(found, error, report)
+            self._read(found, file)
+        except BadInput as error:
+            self.refuse(found, error, report)
         except OSError as error:
             report.problems.append(f"{found.path} cannot be read ({error.strerror}); mend its permissions")
 
-    def _maker(self, now: datetime) -> Maker:
-        return Maker(self.incoming, now, self.policy.expect, digest.content)
-
-    def _seal_scans(self, found: Found, report: ScanReport) -> None:
-        maker = self._maker(report.scanned_at)
-        scans = uvfits.scans(found.path, self.policy.scan_gap_s)
-        for scan in scans:
-            _known_telescope(found.path, scan.telescope)
-        made = [maker.of_scan(found.path, scan) for scan in scans]
-        for record in made:
-            known = self._known.get(record.id)
-            if known is not None and known.files != record.files:
-                self._refuse(found, self._late(found.path, known.id, record.files[0].digest), report)
-                return
-        for record in made:
-            if record.id not in self._known:
-                self._store(record, report)
-        self._listed.add(found)
-
-    def _sets(self, report: ScanReport) -> None:
-        """Seal, end or list the file sets of the UVH5 files that are not in a record."""
-        waiting = {found.path: (found, head) for found, head in self._headers.items() if self._is_new(found)}
-        for heads in cluster(head for _, head in waiting.values()):
-            identity = self._recorded(heads[0])
-            if identity:
-                for head in heads:
-                    late = self._late(head.path, identity, digest.of_file(head.role, digest.content(head.path)))
-                    self._refuse(waiting[head.path][0], late, report)
+    def _read(self, found: Found, file: _File) -> None:
+        """Ask the instruments that recognise a file, until one knows its telescope."""
+        with disk.open_regular(found.path) as stream:
+            head = stream.read(_HEAD)
+        foreign: BadInput | None = None
+        for instrument in instruments().values():
+            if not instrument.recognise(found.path, head):
                 continue
-            found = inspect(heads, self.policy, digest.content)
-            arrived = max(self._since[waiting[head.path][0]] for head in heads)
-            if self._judge(found, heads[0], arrived, report):
-                for path, error in found.refused.items():
-                    self._refuse(waiting[path][0], error, report, coordinates.isot(heads[0].start_jd)[:10])
+            try:
+                file.pieces = _pieces(instrument, found.path)
+            except BadInput as error:
+                if error.reason != "unknown-telescope":
+                    raise
+                foreign = foreign or error
+                continue
+            file.instrument = instrument.name
+            return
+        if foreign is not None:
+            raise foreign
+        file.done = file.ignored = True
 
-    def _judge(self, found: FileSet, first: Header, arrived: datetime, report: ScanReport) -> bool:
-        """Write the record of a set that is complete or past its deadline; True if the set is final."""
-        whole = not found.missing(self.policy.expect)
-        due = arrived + timedelta(seconds=self.policy.deadline_s)
-        late = self.one_shot or report.scanned_at >= due
-        if not whole and not late:
-            report.unsealed.append(self._unsealed(found, first, due))
+    def refuse(self, found: Found, error: BadInput, report: ScanReport) -> None:
+        """Write the quarantine record of a file and do with it no more."""
+        file, hint = self.files[found], _hint(found.path)
+        self._mark_refused(file, hint, str(error))
+        record = self._quarantine.store(found, error, report.scanned, _date(hint), file.instrument)
+        report.quarantined.append(record)
+
+    @staticmethod
+    def _mark_refused(file: _File, hint: Hint | None, sentence: str) -> None:
+        file.done, file.pieces = True, None
+        file.refused = sets.Refused(hint.role, hint.time, sentence) if hint else None
+
+    # -- what the sets of an instrument ask -------------------------------------------------------------------------
+
+    def refused(self) -> Iterator[sets.Refused]:
+        """Files that were refused, with what they would have been."""
+        return (file.refused for file in self.files.values() if file.refused is not None)
+
+    def reopen(self, record: ObservationRecord, report: ScanReport) -> bool:
+        """Take the files of an incomplete record up again; False if none of them was put away."""
+        used = {(raw.root, raw.path, raw.bytes) for raw in record.files}
+        found_any = False
+        for found, file in self.files.items():
+            if file.done and (found.root, found.name, found.size) in used:
+                file.done, found_any = False, True
+                try:
+                    self._read(found, file)
+                except (BadInput, OSError) as error:
+                    file.done = True
+                    report.problems.append(f"{found.path} of {record.id} can be read no more ({error})")
+        return found_any
+
+
+class _Sets:
+    """The file sets of one instrument in one scan."""
+
+    def __init__(self, scanner: Scanner, instrument: Instrument, rules: FileSetRules, report: ScanReport) -> None:
+        self.scanner = scanner
+        self.instrument = instrument
+        self.rules = rules
+        self.report = report
+        self.places: dict[Path, Found] = {}
+        self.settled: set[tuple[Path, str]] = set()
+        """Path and role of what is on record."""
+
+    def settle(self) -> None:
+        """Seal, end or list what belongs together; an error of an instrument or a set stops no other one.
+
+        Raises
+        ------
+        BadConfig, ResourceExhausted
+            If a record cannot be written.
+        """
+        try:
+            found = self._gathered()
+        except Exception as error:  # an instrument is foreign code, a header is anybody's  # noqa: BLE001 - an instrument is foreign code
+            self._complain("put files together", error)
+            return
+        for files in found:
+            try:
+                self._settle_one(files)
+            except ValidationError as error:
+                self._refuse_all(files, error)
+            except (BadConfig, ResourceExhausted):
+                raise
+            except Exception as error:  # an instrument is foreign code, a header is anybody's  # noqa: BLE001 - an instrument is foreign code
+                self._complain(f"seal {files.id}", error)
+        self._put_away()
+
+    def _complain(self, what: str, error: Exception) -> None:
+        name = type(error).__name__
+        self.report.problems.append(f"instrument {self.instrument.name} could not {what} ({name}: {error})")
+
+    def _gathered(self) -> list[FileSet]:
+        """Return the sets of all files that wait; files that complete an old set bring its files with them."""
+        found = self._gather()
+        reopened = [self._reopen(files) for files in found]
+        return self._gather() if any(reopened) else found
+
+    def _gather(self) -> list[FileSet]:
+        own = {f: file for f, file in self.scanner.files.items() if file.instrument == self.instrument.name}
+        waiting = {found: file.pieces for found, file in own.items() if file.pieces and not file.done}
+        self.places = {found.path: found for found in waiting}
+        pieces = [piece for each in waiting.values() for piece in each]
+        return list(self.instrument.gather(pieces, self.rules)) if pieces else []
+
+    def _reopen(self, files: FileSet) -> bool:
+        record = self.scanner.observations.of(self.instrument.name, files)
+        if record is None or not self._fresh(files, record) or not self._is_open(record):
             return False
-        if not found.files:
-            return True
-        enough = whole or len(found.files) >= self.policy.min
-        state = ObservationState.SEALED if enough else ObservationState.INCOMPLETE
-        reasons = [*found.warnings, *self._explain(found)]
-        if not whole:
-            words = missing_words(len(found.files), self.policy.expect, found.missing(self.policy.expect))
-            end = f"at the deadline ({self.policy.deadline_s:.0f} s after the last file)"
-            reasons.insert(0, f"{words} {end}" if enough else f"{words} {end}; it will not be used")
-        self._store(self._maker(report.scanned_at).of_set(found, state, tuple(reasons)), report)
-        return True
+        return self.scanner.reopen(record, self.report)
 
-    def _unsealed(self, found: FileSet, first: Header, due: datetime) -> UnsealedFact:
-        words = missing_words(len(found.files), self.policy.expect, found.missing(self.policy.expect))
-        wait = f"waits until {due:%H:%M:%S} UTC"
-        reasons = "".join(f"; {sentence}" for sentence in self._explain(found))
-        return UnsealedFact(start=coordinates.utc(first.start_jd), sentence=f"{words}; {wait}{reasons}")
+    def _is_open(self, record: ObservationRecord) -> bool:
+        """Tell whether later files may complete a recording: nobody has used it."""
+        is_incomplete = record.state is ObservationState.INCOMPLETE
+        return is_incomplete and not self.scanner.observations.published_with(record.id)
 
-    def _explain(self, found: FileSet) -> list[str]:
-        """Return why missing subbands are missing: files refused here, and unreadable ones of about that name."""
-        sentences = list(dict.fromkeys(str(error) for error in found.refused.values()))
-        stamps = [s for s in (name_stamp(head.path.name) for head in found.files.values()) if s is not None]
-        if not stamps:
-            return sentences
-        first = min(stamps)
-        missing = found.missing(self.policy.expect)
-        for refused in self._refused.values():
-            name = Path(refused.path).name
-            stamp = name_stamp(name)
-            near = stamp is not None and abs((stamp - first).total_seconds()) <= self.policy.name_tolerance_s
-            if near and subband_of(name) in missing and refused.sentence not in sentences:
-                sentences.append(refused.sentence)
-        return sentences
+    def _fresh(self, files: FileSet, record: ObservationRecord) -> list[Piece]:
+        """Return the pieces that a record does not have."""
+        used = {(raw.root, raw.path, raw.bytes, raw.role) for raw in record.files}
+        places = [(self.places[piece.path], piece) for piece in files.pieces]
+        return [piece for at, piece in places if (at.root, at.name, at.size, piece.role) not in used]
 
-    def _recorded(self, head: Header) -> str:
-        """Return the id of a final record of the same recording, or nothing."""
-        identity = coordinates.isot(head.start_jd)
-        if identity in self._known:
-            return identity
-        half = timedelta(seconds=head.integration_s / 2)
-        start = coordinates.utc(head.start_jd)
-        names = (coordinates.isot(head.start_jd + step / DAY_S) for step in range(-int(head.integration_s), 1))
-        near = (self._known[name] for name in names if name in self._known)
-        return next((record.id for record in near if abs(record.start - start) <= half), "")
+    def _settle_one(self, files: FileSet) -> None:
+        record = self.scanner.observations.of(self.instrument.name, files)
+        fresh = self._fresh(files, record) if record else list(files.pieces)
+        if record and not fresh:
+            self._record(files)
+        elif record and not self._is_open(record):
+            group = self.scanner.observations.published_with(record.id)
+            self._refuse({piece.path: sets.late(piece, record, group, digest.content) for piece in fresh})
+        else:
+            self._judge(sets.without_copies(files, digest.content), record)
 
-    def _late(self, path: Path, identity: str, file_digest: str) -> Refused:
-        record = self._known[identity]
-        if file_digest in {file.digest for file in record.files}:
-            return Refused(Reason.IDENTICAL_DUPLICATE, f"{path} is a copy of a file of {identity}; it may be removed")
-        words = f"{path} came after observation {identity} was {record.state.value}"
-        return Refused(Reason.LATE, f"{words} ({record.sealed_at:%Y-%m-%dT%H:%M:%SZ}); it is not used")
+    def _judge(self, files: FileSet, instead: ObservationRecord | None) -> None:
+        """Write the record of a set that is complete or past its deadline; list one that is not."""
+        paths = [*(piece.path for piece in files.pieces), *files.refused]
+        arrived = max(self.scanner.files[self.places[path]].since for path in paths)
+        due = arrived + timedelta(seconds=self.rules.deadline_s)
+        if files.missing and not self.scanner.one_shot and self.report.scanned < due:
+            self._wait(files, due)
+            return
+        if files.pieces:
+            self._seal(files, instead)
+        self._record(files)
 
-    def _store(self, record: ObservationRecord, report: ScanReport) -> None:
-        records.store(self.observations_dir, record)
-        self._remember(record)
-        report.records.append(record)
+    def _seal(self, files: FileSet, instead: ObservationRecord | None) -> None:
+        reasons = [*files.warnings, *sets.explain(files, self.scanner.refused())]
+        if files.missing:
+            reasons.insert(0, f"{sets.missing_words(files)} {self._end(files)}")
+        now = self.report.scanned
+        record = sets.record_of(files, self.instrument, self.places, reasons, now, digest.content)
+        if instead is not None:
+            record = record.model_copy(update={"id": instead.id})
+        self.scanner.observations.store(record, instead)
+        self.report.records.append(record)
 
-    def _refuse(self, found: Found, error: Refused, report: ScanReport, date: str = "") -> None:
-        if not date:
-            stamp = name_stamp(found.path.name)
-            date = stamp.date().isoformat() if stamp else "unknown"
-        refused = records.store_quarantine(self.quarantine_dir, found, error, report.scanned_at, date)
-        self._refused[refused.path, refused.size, refused.mtime_ns] = refused
-        report.quarantined.append(refused)
+    def _end(self, files: FileSet) -> str:
+        """Say why a set ended before it was complete, and what brings it back."""
+        end = f"at the deadline ({self.rules.deadline_s:.0f} s after the last file)"
+        if self.scanner.one_shot:
+            end = "and no others are expected"
+        if sets.is_enough(files):
+            return end
+        return f"{end}; it will not be used until the missing files are copied to the incoming directory"
+
+    def _wait(self, files: FileSet, due: datetime) -> None:
+        reasons = "".join(f"; {sentence}" for sentence in sets.explain(files, self.scanner.refused()))
+        sentence = f"{sets.missing_words(files)}; waits until {due:%H:%M:%S} UTC{reasons}"
+        name = self.instrument.name
+        self.report.unsealed.append(UnsealedFact(start=files.start, sentence=sentence, instrument=name, id=files.id))
+
+    def _record(self, files: FileSet) -> None:
+        """Be done with a set that is final."""
+        self.settled.update((piece.path, piece.role) for piece in files.pieces)
+        self._refuse(files.refused)
+
+    def _put_away(self) -> None:
+        """Forget the headers of files all of whose pieces are on record."""
+        for found in self.places.values():
+            file = self.scanner.files[found]
+            if all((piece.path, piece.role) in self.settled for piece in file.pieces or ()):
+                file.done, file.pieces = True, None
+
+    def _refuse(self, refused: Mapping[Path, Refusal]) -> None:
+        for path, refusal in refused.items():
+            found = self.places[path]
+            if not self.scanner.files[found].done:
+                self.scanner.refuse(found, BadInput(refusal.sentence, reason=refusal.reason), self.report)
+
+    def _refuse_all(self, files: FileSet, error: ValidationError) -> None:
+        """Quarantine the files of a recording whose record would break a bound."""
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "recording"
+        for piece in files.pieces:
+            text = f"{piece.path}: {where} of {files.id} cannot be ({first['msg']}); write the file again"
+            self._refuse({piece.path: Refusal("out-of-bounds", text)})
 
 
-def _known_telescope(path: Path, name: str) -> None:
+def _pieces(instrument: Instrument, path: Path) -> tuple[Piece, ...]:
+    """Return what an instrument finds in a file; whatever else it raises is the file's end, not ingest's."""
     try:
-        telescope_named(name)
-    except BadInput as error:
-        raise Refused(Reason.UNKNOWN_TELESCOPE, f"{path}: {error}") from error
+        return tuple(instrument.read(path))
+    except (BadInput, OSError):
+        raise
+    except Exception as error:  # an instrument is foreign code, a header is anybody's
+        name = type(error).__name__
+        raise BadInput(
+            f"{path} cannot be read by instrument {instrument.name} ({name}: {error}); copy it again"
+        ) from error
+
+
+def _hint(path: Path) -> Hint | None:
+    """Return what some instrument reads in a name, if it is a time that can be."""
+    hints = (instrument.hint(path) for instrument in instruments().values())
+    return next((hint for hint in hints if hint is not None and FIRST_YEAR < hint.time.year < LAST_YEAR), None)
+
+
+def _date(hint: Hint | None) -> str:
+    return hint.time.date().isoformat() if hint else "unknown"

@@ -1,95 +1,113 @@
-"""The files below ``incoming/``: found anew at every scan, symlinks followed once, ill directories told in words."""
+"""The files below the incoming directories, found anew at every scan; what is no plain file is told, never opened."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
-__all__ = ["Found", "Kind", "Walk", "kind_of", "walk"]
+__all__ = ["Found", "Walk", "walk"]
 
-_SUBBAND_ENDINGS = {".hdf5", ".h5", ".uvh5"}
-_UVFITS_ENDINGS = {".fits", ".uvfits", ".uvf"}
-
-
-class Kind(Enum):
-    """What a file is by its name."""
-
-    UVH5 = "uvh5"
-    UVFITS = "uvfits"
-    IGNORED = "ignored"
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
-    """One raw file in its present state; equal states are equal objects."""
+    """One file in its present state; equal states are equal objects."""
 
     path: Path
-    kind: Kind
+    root: int
+    """Number of the incoming directory it lies in."""
+    name: str
+    """Path relative to that directory."""
     size: int
     mtime_ns: int
+    changed_ns: int = field(compare=False)
+    """Last change of content or attributes: no program can set it back, so it tells when the file arrived."""
 
 
 @dataclass
 class Walk:
-    """What lies below ``incoming/``."""
+    """What lies below the incoming directories."""
 
     files: list[Found] = field(default_factory=list)
-    ignored: int = 0
-    """Files that are none of ours: being written, calibration side files, unknown endings."""
+    """In the order of roots and paths; hidden ones are left out."""
     problems: list[str] = field(default_factory=list)
     """One sentence per directory or file that could not be looked at."""
 
 
-def kind_of(name: str) -> Kind:
-    """Tell by the name what a file is; ``*_incomplete*`` is being written, ``*spl*`` belongs to another program."""
-    ending = Path(name).suffix.lower()
-    if "_incomplete" in name or "spl" in name or name.startswith("."):
-        return Kind.IGNORED
-    if ending in _SUBBAND_ENDINGS:
-        return Kind.UVH5
-    return Kind.UVFITS if ending in _UVFITS_ENDINGS else Kind.IGNORED
-
-
-def walk(top: Path) -> Walk:
-    """List the raw files below a directory in the order of their paths."""
+def walk(roots: Sequence[Path]) -> Walk:
+    """List the regular files below some directories."""
     result = Walk()
-    for directory, names in _directories(top, result):
-        for name in sorted(names):
-            kind = kind_of(name)
-            if kind is Kind.IGNORED:
-                result.ignored += 1
-                continue
-            path = directory / name
-            try:
-                status = path.stat()
-            except OSError as error:
-                result.problems.append(f"{path} cannot be looked at ({error.strerror}); mend or remove it")
-                continue
-            result.files.append(Found(path, kind, status.st_size, status.st_mtime_ns))
+    real = [os.path.realpath(root) for root in roots]
+    seen: set[tuple[int, int]] = set()
+    for number, root in enumerate(roots):
+        for directory in _directories(root, seen, result.problems):
+            _look(directory, number, root, real, result)
     return result
 
 
-def _directories(top: Path, result: Walk) -> Iterator[tuple[Path, list[str]]]:
-    """Yield every directory once, whatever symlinks point at it."""
-    seen: set[tuple[int, int]] = set()
-
-    def complain(error: OSError) -> None:
-        result.problems.append(f"{error.filename} cannot be read ({error.strerror}); mend its permissions or remove it")
-
-    for directory, children, names in os.walk(top, followlinks=True, onerror=complain):
+def _directories(root: Path, seen: set[tuple[int, int]], problems: list[str]) -> Iterator[list[os.DirEntry[str]]]:
+    """Yield the entries of every directory below a root once, sorted by name."""
+    waiting = [str(root)]
+    while waiting:
+        place = waiting.pop()
         try:
-            status = os.stat(directory)  # noqa: PTH116 - os.walk gives strings
+            status = os.stat(place)  # noqa: PTH116 - a Path per directory of a large tree is slow
+            if (status.st_dev, status.st_ino) in seen:  # one root inside another
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            complain(error)
-            children.clear()
+            problems.append(f"{_said(place)} cannot be read ({error.strerror}); mend its permissions or remove it")
             continue
-        if (status.st_dev, status.st_ino) in seen:
-            children.clear()
-            result.problems.append(f"{directory} leads back to a directory already read; remove that symlink")
+        waiting += [entry.path for entry in reversed(found) if entry.is_dir(follow_symlinks=False)]
+        yield found
+
+
+def _look(entries: list[os.DirEntry[str]], number: int, root: Path, real: Sequence[str], result: Walk) -> None:
+    for entry in entries:
+        if entry.name.startswith(".") or entry.is_dir(follow_symlinks=False):
             continue
-        seen.add((status.st_dev, status.st_ino))
-        children.sort()
-        yield Path(directory), names
+        try:
+            status = entry.stat()
+            problem = _problem(entry, status, real)
+        except OSError as error:
+            problem = f"cannot be looked at ({error.strerror}); mend or remove it"
+        if problem:
+            result.problems.append(f"{_said(entry.path)} {problem}")
+            continue
+        name = os.path.relpath(entry.path, root)
+        times = status.st_mtime_ns, max(status.st_mtime_ns, status.st_ctime_ns)
+        result.files.append(Found(Path(entry.path), number, name, status.st_size, *times))
+
+
+def _problem(entry: os.DirEntry[str], status: os.stat_result, real: Sequence[str]) -> str:
+    """Say why an entry is no file to open; nothing if it is one."""
+    if entry.is_symlink():
+        target = os.path.realpath(entry.path)
+        if not any(target == top or target.startswith(f"{top}{os.sep}") for top in real):
+            return (
+                "is a link out of the incoming directories; copy the file there, or add its directory to "
+                "CONTIMG_INCOMING_DIR"
+            )
+        if stat.S_ISDIR(status.st_mode):
+            return "leads back to a directory that is read anyway; remove that symlink"
+    if not stat.S_ISREG(status.st_mode):
+        return f"is {_KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}; remove it, only files are read"
+    if _said(entry.path) != entry.path:
+        return "has a name that is no UTF-8; rename it"
+    return ""
+
+
+def _said(path: str) -> str:
+    """Return a path as it can be written: bytes that are no UTF-8 become question marks."""
+    return path.encode("utf-8", "replace").decode()

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
 
+from contimg.errors import BadConfig, Retryable
+from contimg.process import Process
 from contimg_ingest.scan import Scanner, ScanReport
 
-__all__ = ["log_report", "watch"]
+__all__ = ["log_report", "scan_beside", "serve", "watch"]
+
+_log = structlog.get_logger("contimg.ingest")
+
+
+async def serve(process: Process) -> None:
+    """Be the ingest service until told to stop.
+
+    Raises
+    ------
+    BadConfig
+        If an incoming directory does not exist, or the state directory cannot be written to.
+    """
+    for root in process.layout.incoming_roots:
+        if not root.is_dir():
+            raise BadConfig(f"{root} is no directory; create it or set CONTIMG_INCOMING_DIR")
+    process.health.unready = ""
+    scanner = Scanner(process.layout, limits=process.limits)
+    await watch(scanner, log_report, process.stopping, process.settings.scan_s)
 
 
 async def watch(
-    scanner: Scanner,
-    tell: Callable[[ScanReport], Awaitable[None]],
-    stop: asyncio.Event,
-    interval_s: float = 10.0,
+    scanner: Scanner, tell: Callable[[ScanReport], None], stop: asyncio.Event, interval_s: float = 10.0
 ) -> None:
-    """Scan until told to stop.
+    """Scan until told to stop; a scan at work is left alone then: whatever it writes is complete or not there.
 
     Parameters
     ----------
@@ -28,25 +47,59 @@ async def watch(
     tell
         Called with every report.
     stop
-        Ends the loop after the scan at work.
+        Ends the loop at once.
     interval_s
         Pause between two scans, in seconds.
     """
-    while not stop.is_set():
-        report = await asyncio.to_thread(scanner.scan, datetime.now(UTC))
-        await tell(report)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            scan = asyncio.ensure_future(scan_beside(scanner))
+            await asyncio.wait({scan, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not scan.done():
+                scan.cancel()
+                return
+            error = scan.exception()
+            if isinstance(error, Retryable):  # a full disk: the next scan tries again
+                _log.error(str(error), error=type(error).__name__)
+            else:
+                tell(scan.result())
+            await asyncio.wait({stopped}, timeout=interval_s)
+    finally:
+        stopped.cancel()
+
+
+async def scan_beside(scanner: Scanner) -> ScanReport:
+    """Scan in a thread that may be left behind: a file that hangs must not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[ScanReport] = loop.create_future()
+
+    def finish(report: ScanReport | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if report is not None:
+            done.set_result(report)
+        elif error is not None:
+            done.set_exception(error)
+
+    def run() -> None:
+        report, failure = None, None
         try:
-            await asyncio.wait_for(stop.wait(), interval_s)
-        except TimeoutError:
-            continue
+            report = scanner.scan(datetime.now(UTC))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finish, report, failure)
+
+    threading.Thread(target=run, name="ingest-scan", daemon=True).start()
+    return await done
 
 
-async def log_report(report: ScanReport) -> None:
+def log_report(report: ScanReport) -> None:
     """Write what a scan found into the log; nothing when nothing happened."""
-    log = structlog.get_logger("contimg.ingest")
     for record in report.records:
-        log.info("observation", id=record.id, state=record.state.value, files=len(record.files), source=record.source)
+        _log.info("observation", id=record.id, state=record.state.value, files=len(record.files), source=record.source)
     for refused in report.quarantined:
-        log.warning("quarantined", path=refused.path, reason=refused.reason.value, sentence=refused.sentence)
+        _log.warning("quarantined", path=refused.path, reason=refused.reason, sentence=refused.sentence)
     for sentence in report.problems:
-        log.warning("incoming", sentence=sentence)
+        _log.warning("incoming", sentence=sentence)

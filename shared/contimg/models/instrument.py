@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Hint:
-    """What the name of a file alone says; never believed, used to find records sooner and to explain what is missing."""
+    """What the name of a file alone says: helps to find records and to explain what is missing; never believed."""
 
     role: str
     time: datetime
@@ -116,7 +116,7 @@ class Instrument(ABC):
 
     @abstractmethod
     def site(self) -> Any:
-        """Return what its stages must know of the place: a ``contimg.radio.telescopes.Telescope`` for interferometers."""
+        """Return what stages must know of the place: of an interferometer a ``contimg.radio.telescopes.Telescope``."""
 
     @abstractmethod
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -188,6 +188,7 @@ class Instrument(ABC):
             New observation records of this instrument, and every new run manifest. The same ones come again when
             the databases are rebuilt, so writing twice must give what writing once gives.
         """
+        del transaction, records
 
 
 @cache
@@ -235,7 +236,9 @@ def pipelines() -> dict[str, Pipeline]:
     for name, each in instruments().items():
         for item in each.pipelines:
             if item.name in found:
-                raise BadConfig(f"pipeline {item.name!r} of instrument {name!r} is there already; rename one of the two")
+                raise BadConfig(
+                    f"pipeline {item.name!r} of instrument {name!r} is there already; rename one of the two"
+                )
             found[item.name] = item
     return dict(sorted(found.items()))
 

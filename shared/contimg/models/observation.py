@@ -135,7 +135,7 @@ class QuarantineRecord(Model):
     path: str
     instrument: str = ""
     """Whose file it is; empty: nobody could tell."""
-    reason: Word
+    reason: str
     """One word; each instrument may have its own."""
     sentence: str
     size: Annotated[int, Field(ge=0)]

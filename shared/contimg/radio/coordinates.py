@@ -26,6 +26,7 @@ __all__ = [
     "lmn",
     "meridian_icrs",
     "separation",
+    "to_ms",
     "transit",
     "unwrap_ra_deg",
     "utc",
@@ -177,6 +178,15 @@ def utc(jd_utc: float) -> datetime:
     """Return a UTC Julian date as a datetime with zone, to the microsecond."""
     days = jd_utc - _UNIX_EPOCH_JD
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=days)
+
+
+def to_ms(jd_utc: float) -> datetime:
+    """Return a UTC Julian date as a datetime with zone, to the nearest millisecond.
+
+    A Julian date in double precision resolves 40 µs, and people write whole seconds.
+    """
+    rounded = utc(jd_utc) + timedelta(microseconds=500)
+    return rounded.replace(microsecond=rounded.microsecond // 1000 * 1000)
 
 
 def jd(when: datetime) -> float:

@@ -16,7 +16,7 @@ def test_the_numbers_of_the_architecture():
     assert (limits.memory_fraction, limits.ram_fraction) == (0.92, 0.80)
     assert (limits.retry_base_s, limits.retry_factor, limits.retry_cap_s) == (30, 4, 1800)
     assert (limits.page_bytes, limits.scan_s) == (512 * 1024, 600)
-    assert (limits.name_tolerance_s, limits.seal_after_s) == (120, 900)
+    assert (limits.settle_s, limits.seal_after_s) == (30, 900)
     assert (limits.unwanted_s, limits.wanted_fresh_s, limits.failed_kept_s) == (86400, 1800, 14 * 86400)
     assert (limits.abandoned_s, limits.child_attempts) == (3600, 20)
 

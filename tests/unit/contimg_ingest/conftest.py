@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from uvh5 import Recording, write_set
 
+from contimg.models.fact import IngestFact
+from contimg.models.observation import ObservationRecord
+from contimg.models.survey import FileSetRules
 from contimg.radio.casa import casadata_path
-from contimg_ingest.policy import IngestPolicy
+from contimg.volume.layout import Layout
 from contimg_ingest.scan import Scanner
 
 NOW = datetime(2026, 1, 26, tzinfo=UTC)
@@ -17,26 +20,55 @@ SMALL = Recording(integrations=2, names=("1", "51", "101"), channels=2)
 
 
 class Site:
-    """An incoming directory with a clock; a new scanner is a restarted service."""
+    """Incoming directories with a clock; a new scanner is a restarted service."""
 
-    def __init__(self, top, policy):
-        names = ("incoming", "observations", "quarantine")
-        self.incoming, self.observations, self.quarantine = (top / name for name in names)
-        self.incoming.mkdir()
-        self.policy = policy
+    def __init__(self, top, roots=("incoming",)):
+        several = ":".join(str(top / name) for name in roots)
+        self.layout = Layout(top / "stage", top, {"CONTIMG_INCOMING_DIR": several})
+        for root in self.layout.incoming_roots:
+            root.mkdir()
         self.now = NOW
         self.restart()
 
+    @property
+    def incoming(self):
+        return self.layout.incoming
+
+    @property
+    def observations(self):
+        return self.layout.observations
+
+    @property
+    def quarantine(self):
+        return self.layout.quarantine
+
+    @property
+    def fact(self):
+        """What the keeper would read."""
+        return IngestFact.model_validate_json(self.layout.ingest_fact.read_bytes())
+
+    def rules(self, instrument="dsa110", **rules):
+        self.layout.ingest_rules.parent.mkdir(parents=True, exist_ok=True)
+        text = FileSetRules(**rules).model_dump_json(by_alias=True)
+        self.layout.ingest_rules.write_text(f'{{"{instrument}": {text}}}')
+
     def restart(self, *, one_shot=False):
-        self.scanner = Scanner(self.incoming, self.observations, self.quarantine, self.policy, one_shot=one_shot)
+        self.scanner = Scanner(self.layout, one_shot=one_shot)
 
     def scan(self, minutes=0.0):
         self.now += timedelta(minutes=minutes)
         return self.scanner.scan(self.now)
 
-    def put(self, path, name=None):
+    def records(self):
+        """Every record on disk, in time order."""
+        paths = self.observations.glob("*/*.json")
+        found = [ObservationRecord.model_validate_json(path.read_bytes()) for path in paths]
+        return sorted(found, key=lambda record: record.start)
+
+    def put(self, path, name=None, root=0):
         """Copy a file in as if it had just been written."""
-        target = self.incoming / (name or path.name)
+        target = self.layout.incoming_roots[root] / (name or path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
         os.utime(target, (self.now.timestamp(), self.now.timestamp()))
         return target
@@ -47,7 +79,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path, IngestPolicy())
+    return Site(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvh5 import Recording, write_set
 
-from contimg.models.observation import ObservationState
-from contimg_ingest.policy import IngestPolicy
+from contimg.models.observation import ObservationRecord, ObservationState
+from contimg.volume.layout import Layout
 from contimg_ingest.scan import Scanner
 
 NOW = datetime(2026, 1, 26, tzinfo=UTC)
@@ -32,10 +32,13 @@ def night(tmp_path_factory):
 def run(night, steps, directory):
     """Play the steps: a file name arrives, ``wait`` scans a minute later, ``restart`` forgets everything."""
     top = Path(directory)
-    (top / "in").mkdir()
+    layout = Layout(top / "stage", top)
+    layout.incoming.mkdir()
+    layout.state.mkdir()
+    layout.ingest_rules.write_text('{"dsa110": {"expect": 4}}')
 
     def service():
-        return Scanner(top / "in", top / "o", top / "q", IngestPolicy(expect=4, min=4))
+        return Scanner(layout)
 
     scanner, now = service(), NOW
     for step in [*steps, "wait", "wait"]:
@@ -46,8 +49,14 @@ def run(night, steps, directory):
         elif step == "restart":
             scanner = service()
         else:
-            (top / "in" / step).write_bytes(night[step])
+            (layout.incoming / step).write_bytes(night[step])
     return scanner, now
+
+
+def records_of(directory):
+    paths = Path(directory).glob("state/observations/*/*.json")
+    found = (ObservationRecord.model_validate_json(path.read_bytes()) for path in paths)
+    return sorted(found, key=lambda record: record.start)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -59,27 +68,28 @@ def test_any_order_gives_the_same_two_records(night, data):
     for place, what in noise:
         steps.insert(place, what)
     with tempfile.TemporaryDirectory() as directory:
-        scanner, _ = run(night, steps, directory)
-        records = sorted(scanner._known.values(), key=lambda record: record.start)
+        run(night, steps, directory)
+        records = records_of(directory)
         assert [record.id for record in records] == ["2026-01-25T22:25:54", "2026-01-25T22:31:03"]
         assert all(record.state is ObservationState.SEALED for record in records)
         assert [[file.role for file in record.files] for record in records] == [[f"sb0{n}" for n in range(4)]] * 2
-        assert not list(Path(directory, "q").rglob("*.json"))
+        assert not list(Path(directory, "state/quarantine").rglob("*.json"))
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_every_file_ends_somewhere(night, data):
-    """Files that never come leave an incomplete record; no file is lost, none is used twice."""
+    """Files that never come leave an incomplete record, late ones complete it; no file is lost, none is used twice."""
     names = data.draw(st.lists(st.sampled_from(sorted(night)), unique=True, min_size=1))
     late = data.draw(st.sets(st.sampled_from(names)))
     with tempfile.TemporaryDirectory() as directory:
         scanner, now = run(night, [name for name in names if name not in late], directory)
         scanner.scan(now + timedelta(minutes=20))
         for name in late:
-            Path(directory, "in", name).write_bytes(night[name])
+            Path(directory, "incoming", name).write_bytes(night[name])
         for minutes in (21, 22, 40, 60):
             scanner.scan(now + timedelta(minutes=minutes))
-        used = [file.path for record in scanner._known.values() for file in record.files]
-        refused = [Path(record.path).name for record in scanner._refused.values()]
-        assert sorted(used + refused) == sorted(names)
+        records = records_of(directory)
+        assert sorted(file.path for record in records for file in record.files) == sorted(names)
+        whole = {record.state is ObservationState.SEALED: len(record.files) for record in records}
+        assert all((count == 4) is is_sealed for is_sealed, count in whole.items())

@@ -8,10 +8,8 @@ import pytest
 from uvh5 import Recording, write_set
 
 from contimg.errors import BadConfig
+from contimg.instruments.dsa110.instrument import Dsa110
 from contimg.models.observation import ObservationRecord, ObservationState, Role
-from contimg_ingest import scan as scan_module
-from contimg_ingest.policy import IngestPolicy, Reason
-from contimg_ingest.scan import Scanner
 
 START = "2026-01-25T22:25:54"
 
@@ -39,7 +37,7 @@ def test_record_knows_the_meridian_and_the_next_transits(site, subbands):
     (record,) = site.scan(1).records
     centre = Recording(integrations=2).centre()  # by astropy's HADec
     assert record.ra_deg == pytest.approx(centre.ra.deg, abs=1e-6)
-    assert record.dec_deg == pytest.approx(centre.dec.deg, abs=1e-6)
+    assert record.dec_deg == pytest.approx(16.15, abs=1e-9)  # apparent: what the dishes point at
     assert [t.name for t in record.next_transits]
     assert all(0 < (t.transit - record.end).total_seconds() < 86400 for t in record.next_transits)
 
@@ -52,7 +50,8 @@ def test_file_that_still_grows_waits(site, subbands):
         stream.write(b"more")
     site.touch(files[3])
     assert not site.scan().records
-    assert not site.scanner._headers.keys() & {f for f in site.scanner._since if f.path == files[3]}
+    (state,) = [file for found, file in site.scanner.files.items() if found.path == files[3]]
+    assert state.pieces is None
 
 
 def test_missing_subbands_before_and_after_the_deadline(site, subbands):
@@ -61,12 +60,13 @@ def test_missing_subbands_before_and_after_the_deadline(site, subbands):
     report = site.scan(1)
     assert not report.records
     (unsealed,) = report.unsealed
-    assert unsealed.sentence.startswith("13 of 16 subbands, missing sb03, sb07, sb09; waits until 00:15:00 UTC")
+    assert unsealed.sentence.startswith("13 of 16 files, missing sb03, sb07, sb09; waits until 00:15:00 UTC")
     assert site.scan(13).unsealed
     (record,) = site.scan(2).records
     assert record.state is ObservationState.INCOMPLETE
     assert record.reasons == (
-        "13 of 16 subbands, missing sb03, sb07, sb09 at the deadline (900 s after the last file); it will not be used",
+        "13 of 16 files, missing sb03, sb07, sb09 at the deadline (900 s after the last file); it will not be used until the "
+        "missing files are copied to the incoming directory",
     )
     assert not site.scan(1).records
 
@@ -83,8 +83,7 @@ def test_new_file_moves_the_deadline(site, subbands):
 
 def test_fewer_files_are_sealed_when_the_policy_accepts_them(tmp_path, site, subbands):
     fill(site, subbands, but=(3,))
-    site.policy = IngestPolicy(min=15)
-    site.restart()
+    site.rules(min=15)
     site.scan()
     assert not site.scan(1).records
     (record,) = site.scan(15).records
@@ -93,15 +92,19 @@ def test_fewer_files_are_sealed_when_the_policy_accepts_them(tmp_path, site, sub
     assert "missing sb03" in record.reasons[0]
 
 
-def test_late_file_is_quarantined(site, subbands):
+def test_a_file_that_comes_after_a_set_was_sealed_is_quarantined(site, subbands):
     fill(site, subbands, but=(3,))
+    site.rules(min=15)
     site.scan()
     site.scan(16)
     late = site.put(subbands[3])
     site.scan()
     (refused,) = site.scan(1).quarantined
-    assert refused.reason is Reason.LATE
-    assert refused.sentence.startswith(f"{late} came after observation {START} was incomplete")
+    assert refused.reason == "late"
+    assert refused.sentence.startswith(f"{late} (sb03) came after observation {START} was sealed (2026-01-26T00:16:00Z")
+    assert "15 of 16 files" in refused.sentence
+    assert not site.scan(1).quarantined
+    site.restart()
     assert not site.scan(1).quarantined
 
 
@@ -122,7 +125,7 @@ def test_known_files_are_not_opened_again(site, subbands, monkeypatch):
     fill(site, subbands)
     site.scan()
     site.scan(1)
-    monkeypatch.setattr(scan_module.uvh5, "read_header", lambda path: pytest.fail(f"{path} opened again"))
+    monkeypatch.setattr(Dsa110, "read", lambda _, path: pytest.fail(f"{path} opened again"))
     site.scan(1)
     site.restart()
     site.scan(1)
@@ -138,9 +141,9 @@ def test_one_shot_takes_everything_at_once(site, subbands):
 @pytest.mark.parametrize(
     ("content", "reason", "words"),
     [
-        (lambda _: b"", Reason.EMPTY, "has 0 bytes"),
-        (lambda _: b"no hdf5 at all" * 50, Reason.UNREADABLE, "is no HDF5 file"),
-        (lambda good: good[: len(good) // 2], Reason.TRUNCATED, "truncated"),
+        (lambda _: b"", "empty", "has 0 bytes"),
+        (lambda _: b"no hdf5 at all" * 50, "unreadable", "is no HDF5 file"),
+        (lambda good: good[: len(good) // 2], "truncated", "truncated"),
     ],
 )
 def test_bad_file_is_quarantined_and_explains_the_missing_subband(site, subbands, content, reason, words):
@@ -151,7 +154,7 @@ def test_bad_file_is_quarantined_and_explains_the_missing_subband(site, subbands
     site.scan()
     report = site.scan(1)
     (refused,) = report.quarantined
-    assert refused.reason is reason
+    assert refused.reason == reason
     assert str(bad) in refused.sentence
     assert words in refused.sentence
     assert (site.quarantine / "2026-01-25" / f"{bad.name}.json").is_file()
@@ -169,7 +172,7 @@ def test_wrong_shape_is_quarantined(site, subbands):
         file["Data/visdata"] = short
     site.scan()
     (refused,) = site.scan(1).quarantined
-    assert refused.reason is Reason.WRONG_SHAPE
+    assert refused.reason == "wrong-shape"
     assert "Data/visdata has shape (11, 1, 2, 2), its header says (12, 2, 2)" in refused.sentence
 
 
@@ -189,7 +192,7 @@ def test_unknown_telescope_is_quarantined(site, subbands):
         file["Header/telescope_name"] = "ELSEWHERE"
     site.scan()
     (refused,) = site.scan(1).quarantined
-    assert refused.reason is Reason.UNKNOWN_TELESCOPE
+    assert refused.reason == "unknown-telescope"
 
 
 def test_unlike_duplicates_are_both_refused(site, subbands):
@@ -199,10 +202,10 @@ def test_unlike_duplicates_are_both_refused(site, subbands):
         file["Data/visdata"][0, 0, 0, 0] = 99
     site.scan()
     report = site.scan(1)
-    assert "15 of 16 subbands, missing sb04" in report.unsealed[0].sentence
+    assert "15 of 16 files, missing sb04" in report.unsealed[0].sentence
     assert "unlike content" in report.unsealed[0].sentence
     report = site.scan(15)
-    assert {q.reason for q in report.quarantined} == {Reason.UNLIKE_DUPLICATE}
+    assert {q.reason for q in report.quarantined} == {"unlike-duplicate"}
     assert len(report.quarantined) == 2
     assert report.records[0].state is ObservationState.INCOMPLETE
 
@@ -215,7 +218,7 @@ def test_identical_duplicate_is_used_once(site, subbands):
     report = site.scan(1)
     assert report.records[0].state is ObservationState.SEALED
     (refused,) = report.quarantined
-    assert refused.reason is Reason.IDENTICAL_DUPLICATE
+    assert refused.reason == "identical-duplicate"
     assert str(twin) in refused.sentence
 
 
@@ -225,7 +228,7 @@ def test_mixed_declinations_refuse_the_odd_file(site, subbands, other_dec):
     site.scan()
     report = site.scan(16)
     (refused,) = report.quarantined
-    assert refused.reason is Reason.MIXED_DEC
+    assert refused.reason == "mixed-dec"
     assert refused.sentence.startswith(f"{odd} points at Dec 20.0000°")
     assert report.records[0].state is ObservationState.INCOMPLETE
 
@@ -235,17 +238,6 @@ def test_other_names_are_ignored_and_counted(site, subbands):
         site.put(subbands[0], name)
     report = site.scan(1)
     assert (report.files, report.ignored) == (0, 3)
-
-
-def test_symlink_loop_and_unreadable_things_do_not_stop_the_scan(site, subbands):
-    fill(site, subbands)
-    (site.incoming / "loop").symlink_to(site.incoming, target_is_directory=True)
-    (site.incoming / "2026-01-25T22:26:05_sb33.hdf5").symlink_to(site.incoming / "nowhere")
-    site.scan()
-    report = site.scan(1)
-    assert len(report.records) == 1
-    assert any("leads back to a directory already read" in sentence for sentence in report.problems)
-    assert any("sb33.hdf5 cannot be looked at" in sentence for sentence in report.problems)
 
 
 def test_two_recordings_with_mixed_names_are_told_apart_by_their_times(site, subbands, tmp_path):
@@ -268,7 +260,7 @@ def test_names_far_apart_are_a_warning_only(site, tmp_path):
 
 
 def test_uvfits_gives_one_observation_per_scan(site, ngc5921):
-    (site.incoming / "NGC5921.fits").symlink_to(ngc5921)
+    site.put(ngc5921)
     site.scan()
     report = site.scan(1)
     roles = [record.role for record in report.records]
@@ -282,7 +274,7 @@ def test_uvfits_gives_one_observation_per_scan(site, ngc5921):
 
 
 def test_records_that_a_crash_left_out_are_written_after_the_restart(site, ngc5921):
-    (site.incoming / "NGC5921.fits").symlink_to(ngc5921)
+    site.put(ngc5921)
     site.scan()
     whole = site.scan(1).records
     for record in whole[3:]:
@@ -294,35 +286,44 @@ def test_records_that_a_crash_left_out_are_written_after_the_restart(site, ngc59
 
 
 def test_copy_of_a_uvfits_file_is_refused(site, ngc5921):
-    (site.incoming / "a.fits").symlink_to(ngc5921)
+    site.put(ngc5921, "a.fits")
     site.scan()
     site.scan(1)
     shutil.copyfile(ngc5921, site.incoming / "b.fits")
     site.scan(1)
     (refused,) = site.scan(1).quarantined
-    assert refused.reason is Reason.IDENTICAL_DUPLICATE
+    assert refused.reason == "identical-duplicate"
 
 
 def test_truncated_uvfits_is_quarantined(site, ngc5921):
     (site.incoming / "cut.fits").write_bytes(ngc5921.read_bytes()[:1_000_000])
     site.scan()
     (refused,) = site.scan(1).quarantined
-    assert refused.reason is Reason.TRUNCATED
+    assert refused.reason == "truncated"
 
 
 def test_record_that_cannot_be_written_names_the_directory(site, subbands):
     fill(site, subbands)
+    site.layout.state.mkdir()
     site.observations.write_text("a file, not a directory")
     site.scan()
     with pytest.raises(BadConfig, match="observations"):
         site.scan(1)
 
 
-def test_damaged_record_is_not_passed_over(site):
-    (site.observations / "2026-01-25").mkdir(parents=True)
-    (site.observations / "2026-01-25" / "x.json").write_text("{}")
-    with pytest.raises(scan_module.records.Damaged, match=r"x\.json"):
-        Scanner(site.incoming, site.observations, site.quarantine)
+def test_a_damaged_record_is_told_and_made_again_from_its_files(site, subbands):
+    fill(site, subbands)
+    site.scan()
+    (whole,) = site.scan(1).records
+    path = site.layout.record(whole)
+    path.write_text("{}")
+    site.restart()
+    report = site.scan(1)
+    assert f"{path} is no observation record" in report.problems[0]
+    (again,) = report.records
+    assert again.digest == whole.digest
+    assert ObservationRecord.model_validate_json(path.read_bytes()) == again
+    assert path.with_name(f"{path.name}.damaged-1").read_text() == "{}"
 
 
 def test_single_file_with_the_whole_band_is_one_observation(site, subbands, tmp_path):

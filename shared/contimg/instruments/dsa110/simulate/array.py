@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.instruments import stations
 from contimg.instruments.dsa110.simulate.config import RAW_PER_SUBBAND, SUBBANDS, SimulationConfig
-from contimg.radio.telescopes import Telescope, stations
+from contimg.radio.telescopes import Telescope
 
 __all__ = ["LIGHT", "Array", "array_of", "beam_fwhm_arcsec", "frequencies", "pointing_vector"]
 

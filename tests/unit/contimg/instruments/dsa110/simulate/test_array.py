@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from contimg.instruments import stations, telescope
 from contimg.instruments.dsa110.simulate.array import array_of, beam_fwhm_arcsec, frequencies
 from contimg.instruments.dsa110.simulate.config import SimulationConfig, preset
-from contimg.radio.telescopes import stations, telescope
 
 DSA = telescope("dsa110")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from contimg.instruments import telescope
 from contimg.instruments.dsa110.simulate.array import LIGHT, array_of, frequencies, pointing_vector
 from contimg.instruments.dsa110.simulate.config import Gains, Rfi, SimulationConfig, preset
 from contimg.instruments.dsa110.simulate.instrument import corrupt, draw_gains, draw_rfi, noise_jy, sum_sources
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 DEC = np.radians(49.9)

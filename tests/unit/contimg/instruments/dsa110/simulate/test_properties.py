@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from contimg.instruments import telescope
 from contimg.instruments.dsa110.simulate.array import LIGHT, array_of, frequencies, pointing_vector
 from contimg.instruments.dsa110.simulate.config import Drawn, Gains, Rfi, SimulationConfig, Source, preset
 from contimg.instruments.dsa110.simulate.instrument import corrupt, draw_gains, draw_rfi, noise_jy, sum_sources
 from contimg.instruments.dsa110.simulate.sky import airy, fluxes, instants, observation_starts, sky_of
 from contimg.instruments.dsa110.simulate.truth import RfiEvent, Truth, TruthFile, TruthObservation
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 SITE = DSA.location

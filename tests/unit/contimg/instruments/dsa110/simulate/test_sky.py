@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.instruments.dsa110.simulate.config import Drawn, SimulationConfig, Source, preset
 from contimg.instruments.dsa110.simulate.sky import airy, directions, fluxes, instants, observation_starts, sky_of
 from contimg.radio.beams import drift_beam, power_beam
 from contimg.radio.calibrators import transits_inside
 from contimg.radio.coordinates import hour_angle_dec, jd, separation
 from contimg.radio.fluxscale import perley_butler_2017
-from contimg.radio.telescopes import telescope
 
 DSA = telescope("dsa110")
 SITE = DSA.location

@@ -1,0 +1,1 @@
+"""The Karl G. Jansky Very Large Array, as a pointed array whose recordings come as UVFITS."""
