@@ -1,5 +1,5 @@
 """Run the worker of stage apply: ``python -m contimg_apply``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("apply")
+start("apply", "contimg.worker.worker:serve")

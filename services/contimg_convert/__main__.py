@@ -1,5 +1,5 @@
 """Run the worker of stage convert: ``python -m contimg_convert``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("convert")
+start("convert", "contimg.worker.worker:serve")

@@ -1,5 +1,5 @@
-"""Entry point of the container: `python -m contimg_crossmatch`."""
+"""Run the worker of stage crossmatch: ``python -m contimg_crossmatch``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("crossmatch")
+start("crossmatch", "contimg.worker.worker:serve")

@@ -1,5 +1,5 @@
 """Run the worker of stage group: ``python -m contimg_group``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("group")
+start("group", "contimg.worker.worker:serve")

@@ -1,5 +1,5 @@
 """Run the worker of stage image: ``python -m contimg_image``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("image")
+start("image", "contimg.worker.worker:serve")

@@ -1,5 +1,5 @@
-"""Entry point of the container: `python -m contimg_mosaic`."""
+"""Run the worker of stage mosaic: ``python -m contimg_mosaic``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("mosaic")
+start("mosaic", "contimg.worker.worker:serve")

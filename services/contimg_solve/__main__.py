@@ -1,5 +1,5 @@
 """Run the worker of stage solve: ``python -m contimg_solve``."""
 
-from contimg.worker.worker import main
+from contimg.process import start
 
-main("solve")
+start("solve", "contimg.worker.worker:serve")

@@ -15,54 +15,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contimg import crash
 from contimg.errors import BadConfig, Damaged, ResourceExhausted, Unavailable
 from contimg.limits import ProtocolLimits
-from contimg.models.base import Model, TaskId
 from contimg.models.plan import Plan, PlanItem, plan_item
-from contimg.models.quality import Verdict
+from contimg.models.spec import data_types
 from contimg.objectstore import ObjectStore, S3Target
 from contimg.stage import Run
-from contimg.volume.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree
-from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume import disk
+from contimg.volume.layout import Layout
 
-__all__ = ["Archive", "PublishedProduct", "PublishedRecord", "S3Target"]
-
-VALIDATED = ("mosaics", "catalogs", "images", "metadata")
-"""Archive directories that also exist below ``products/`` on staging."""
-
+__all__ = ["Archive", "S3Target"]
 
 MISTAKES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP}
 """Errors that waiting does not mend: permissions, a file where a directory should be, a loop of symlinks."""
 
 
-class PublishedProduct(Model):
-    """One product where users find it."""
-
-    type: str
-    role: str
-    task: TaskId
-    path: str
-    """Absolute name in the archive."""
-    sha256: str
-    bytes: int
-    s3: str = ""
-    """``s3://<bucket>/<key>``; empty without an object store."""
-
-
-class PublishedRecord(Model):
-    """What became of a plan."""
-
-    group: str
-    task: TaskId
-    published: bool
-    reason: str = ""
-    verdict: Verdict
-    products: tuple[PublishedProduct, ...] = ()
-
-
 class Archive:
-    """The parent-side effect of stage publish.
+    """Where plans are carried out.
 
     Parameters
     ----------
@@ -83,12 +52,7 @@ class Archive:
         """Address of the object store with its bucket; empty without one."""
         return "" if self._store is None else self._store.target.url
 
-    def publish_run(self, run: Run) -> PublishedRecord:
-        """Carry out the plan that a committed run of stage publish holds."""
-        plan = Plan.model_validate_json(run.product("metadata", "plan").read_text())
-        return self.publish(plan, run)
-
-    def publish(self, plan: Plan, run: Run) -> PublishedRecord:
+    def publish(self, plan: Plan, run: Run) -> None:
         """Bring the products of a plan, and the run that made it, into the archive; repeating it changes nothing.
 
         Parameters
@@ -96,7 +60,7 @@ class Archive:
         plan
             What to publish.
         run
-            The committed run of stage publish: its report, provenance and plan are published too.
+            The committed run that made the plan: its products are published too.
 
         Raises
         ------
@@ -107,12 +71,6 @@ class Archive:
         Damaged
             If a product no longer has the checksum of its manifest.
         """
-        task = run.manifest.task
-        record = PublishedRecord(
-            group=plan.group, task=task, published=plan.publish, reason=plan.reason, verdict=plan.verdict
-        )
-        if not plan.publish:
-            return record
         items = [*plan.items, *_own(plan, run)]
         with self._lock(f"group-{plan.group}"):
             with _disk(self.layout.archive):
@@ -121,17 +79,11 @@ class Archive:
                 for item in items:
                     self._validate(item)
                     self._name(item)
-            crash.point("archive.named")
             if self._store is not None:
                 self._upload(self._store, plan, items)
-        return record.model_copy(update={"products": tuple(self._published(item) for item in items)})
-
-    def is_current(self, plan: Plan, run: Run) -> bool:
-        """Say whether every published name still leads to this plan's product."""
-        return all(_same(self._target(item), self._kept(item)) for item in [*plan.items, *_own(plan, run)])
 
     def _home(self, item: PlanItem) -> Path:
-        return self.layout.archive / DATA_TYPES[item.type].archive
+        return self.layout.archive / data_types()[item.type].archive
 
     def _kept(self, item: PlanItem) -> Path:
         return self._home(item) / ".runs" / item.task / item.path
@@ -162,59 +114,39 @@ class Archive:
             if not source.exists():
                 msg = f"{source} is gone and not in the archive yet; replay the group to make it again"
                 raise Damaged(msg)
-            _make_directory(kept.parent)
+            disk.make(kept.parent)
             part = kept.with_name(f".{kept.name}.part")
-            remove_tree(part)
-            crash.point("archive.copy.before")
+            disk.remove(part)
             _copy_verified(item, source, part)
-            crash.point("archive.copy.verified")
-            part.rename(kept)
-            crash.point("archive.copy.renamed")
-            sync_directory(kept.parent)
-            crash.point("archive.copy.synced")
+            disk.rename(part, kept)
 
     def _validate(self, item: PlanItem) -> None:
         """Link a validated file into ``products/`` on staging."""
-        row = DATA_TYPES[item.type]
+        row = data_types()[item.type]
         source = self.layout.run(item.type, item.task) / item.path
         target = self.layout.products / row.archive / item.name
-        if row.archive not in VALIDATED or not source.exists() or _same(target, source):
+        if not row.validated or not source.exists() or _same(target, source):
             return
-        _make_directory(target.parent)
-        temporary = target.with_name(f".{target.name}.{item.task}")
-        temporary.unlink(missing_ok=True)
+        disk.make(target.parent)
         try:
-            if item.directory:
-                temporary.symlink_to(os.path.relpath(source, target.parent))
-            else:
-                temporary.hardlink_to(source)
+            disk.link(target, source, item.task, hard=not item.directory)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
                 raise
-            temporary.symlink_to(os.path.relpath(source, target.parent))
-        crash.point("archive.validated")
-        temporary.replace(target)
-        sync_directory(target.parent)
+            disk.link(target, source, item.task, hard=False)
 
     def _name(self, item: PlanItem) -> None:
         """Let the published name lead to this product; the one it led to goes to ``superseded/``."""
         target, kept = self._target(item), self._kept(item)
         if not _same(target, kept):
-            _make_directory(target.parent)
+            disk.make(target.parent)
             if target.exists():
                 self._supersede(item, target)
-            temporary = target.with_name(f".{target.name}.{item.task}")
-            temporary.unlink(missing_ok=True)
-            _link(temporary, kept, target.parent)
-            crash.point("archive.name.before")
-            temporary.replace(target)
-            crash.point("archive.name.renamed")
-            sync_directory(target.parent)
-            crash.point("archive.name.synced")
+            disk.link(target, kept, item.task, hard=not kept.is_dir())
         self._take_back(item)
 
     def _superseded(self, item: PlanItem, task: str) -> Path:
-        return self.layout.archive / "superseded" / task / DATA_TYPES[item.type].archive / item.name
+        return self.layout.archive / "superseded" / task / data_types()[item.type].archive / item.name
 
     def _supersede(self, item: PlanItem, target: Path) -> None:
         """Give the product that a name leads to a second name under ``superseded/``."""
@@ -225,19 +157,15 @@ class Archive:
         aside = self._superseded(item, owner)
         if aside.exists():
             return
-        _make_directory(aside.parent)
-        crash.point("archive.supersede.before")
-        _link(aside, old, aside.parent)
-        sync_directory(aside.parent)
-        crash.point("archive.supersede.after")
+        disk.make(aside.parent)
+        disk.link(aside, old, item.task, hard=not old.is_dir())
 
     def _take_back(self, item: PlanItem) -> None:
         """Remove the second name of a product that is current again; its content stays under ``.runs/``."""
         aside = self._superseded(item, item.task)
         if not aside.is_symlink() and not aside.exists():
             return
-        aside.unlink()
-        crash.point("archive.takeback")
+        disk.remove(aside)
         for directory in aside.relative_to(self.layout.archive).parents:
             path = self.layout.archive / directory
             if str(directory) in (".", "superseded") or any(path.iterdir()):
@@ -251,28 +179,14 @@ class Archive:
         for item in items:
             pointer = {"group": plan.group, "verdict": plan.verdict.value}
             pointer |= item.model_dump(include={"key", "task", "type", "role", "sha256", "bytes"})
-            store.point(f"{DATA_TYPES[item.type].archive}/{item.name}.json", pointer)
-
-    def _published(self, item: PlanItem) -> PublishedProduct:
-        bucket = self._store.target.bucket if self._store else ""
-        return PublishedProduct(
-            type=item.type,
-            role=item.role,
-            task=item.task,
-            path=str(self._target(item)),
-            sha256=item.sha256,
-            bytes=item.bytes,
-            s3=f"s3://{bucket}/{item.key}" if bucket else "",
-        )
+            store.point(f"{data_types()[item.type].archive}/{item.name}.json", pointer)
 
 
 def _own(plan: Plan, run: Run) -> list[PlanItem]:
-    """Return the items of the publish run itself; their checksums did not exist when it wrote the plan."""
-    task = run.manifest.task
+    """Return the items of the run that made the plan; their checksums did not exist when it wrote that."""
     return [
-        plan_item(product, task, plan.group, plan.date, directory=False)
+        plan_item(product, run.manifest.task, plan.group, plan.date, directory=(run.path / product.path).is_dir())
         for product in run.manifest.products
-        if product.type == "metadata"
     ]
 
 
@@ -281,42 +195,19 @@ def _copy_verified(item: PlanItem, source: Path, part: Path) -> None:
         shutil.copytree(source, part, copy_function=shutil.copyfile)
     else:
         shutil.copyfile(source, part)
-    crash.point("archive.copy.written")
-    sync_tree(part) if item.directory else _sync_file(part)
-    size, found = checksum(part)
+    disk.sync(part)
+    size, found = disk.checksum(part)
     if found != item.sha256:
-        remove_tree(part)
+        disk.remove(part)
         msg = f"{source} has sha256 {found} in {size} bytes, its manifest says {item.sha256}; replay the group"
         raise Damaged(msg)
-    make_read_only(part) if item.directory else part.chmod(0o444)
+    disk.seal(part) if item.directory else part.chmod(0o444)
     if item.directory:
         part.chmod(0o755)  # a read-only directory of another owner cannot be renamed
 
 
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _make_directory(directory: Path) -> None:
-    """Make a directory and its parents; each new name is durable."""
-    if directory.is_dir():
-        return
-    _make_directory(directory.parent)
-    directory.mkdir(exist_ok=True)
-    sync_directory(directory.parent)
-
-
 def _same(name: Path, content: Path) -> bool:
     return name.exists() and content.exists() and name.samefile(content)
-
-
-def _link(name: Path, content: Path, parent: Path) -> None:
-    """Name a file by hard link, a directory by relative symlink."""
-    if content.is_dir():
-        name.symlink_to(os.path.relpath(content, parent))
-    else:
-        name.hardlink_to(content)
 
 
 def _owner(runs: Path, item: PlanItem, target: Path) -> str:

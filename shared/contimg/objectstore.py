@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,8 @@ class S3Target:
     bucket: str
     secure: bool = True
     region: str = "us-east-1"
+    ca: str = ""
+    """File with the certificates that are trusted; empty: the system's."""
     create_bucket: bool = True
     """Make the bucket when it is missing."""
 
@@ -66,6 +69,25 @@ class S3Target:
             raise BadConfig(msg)
         return cls(parts.netloc, access_key, secret_key, bucket, parts.scheme == "https")
 
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> S3Target | None:
+        """Return what ``CONTIMG_S3_URL``, its keys, region and certificates say; None: products stay on disk alone.
+
+        Raises
+        ------
+        BadConfig
+            If the URL has another form or a key is missing.
+        """
+        env = os.environ if environment is None else environment
+        url = env.get("CONTIMG_S3_URL", "")
+        for name in ("CONTIMG_S3_ACCESS_KEY", "CONTIMG_S3_SECRET_KEY"):
+            if url and not env.get(name):
+                raise BadConfig(f"{name} is not set; publishing to {url} needs an access key and a secret key")
+        if not url:
+            return None
+        target = cls.from_url(url, env["CONTIMG_S3_ACCESS_KEY"], env["CONTIMG_S3_SECRET_KEY"])
+        return replace(target, region=env.get("CONTIMG_S3_REGION") or cls.region, ca=env.get("CONTIMG_S3_CA", ""))
+
 
 class ObjectStore:
     """One bucket.
@@ -83,6 +105,7 @@ class ObjectStore:
         pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=timeout_s, read=6.0 * timeout_s),
             retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            ca_certs=target.ca or None,
         )
         with self._errors():
             self._client = Minio(

@@ -18,8 +18,8 @@ import structlog
 from contimg.errors import BadInput
 from contimg.models.manifest import Manifest, Product
 from contimg.models.observation import ObservationRecord
-from contimg.models.params import StageParams
 from contimg.models.quality import Figure
+from contimg.models.spec import StageOptions, StageParams
 
 __all__ = ["ProductDraft", "Run", "Stage", "StageContext", "StageResult"]
 
@@ -63,7 +63,7 @@ class ProductDraft:
     """A product as the stage announces it; size and checksum are filled in at the commit."""
 
     type: str
-    """Key of ``layout.DATA_TYPES``."""
+    """Name of a data type that its stage declares."""
     id: str
     path: str
     """Relative to ``workdir``."""
@@ -80,7 +80,7 @@ class StageResult:
     products: tuple[ProductDraft, ...]
     figures: tuple[Figure, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
-    """JSON values that later stages, the engine or a report need; < 64 KB."""
+    """JSON values that later stages, the engine or a report need, as the stage's SPEC declares them; < 64 KB."""
     date: str = ""
     """UTC date of the data, ``YYYY-MM-DD``; empty: that of the observation."""
 
@@ -89,12 +89,16 @@ def _no_report(done: int, total: int, what: str) -> None:
     """Discard a progress report (a stage run by hand without a display)."""
 
 
+def _no_previous() -> Run | None:
+    """Know of no earlier run."""
+
+
 @dataclass(frozen=True)
 class StageContext(Generic[P]):
     """What a stage gets: paths and parameters, nothing else."""
 
     unit: str
-    """Observation id for stages of scope observation, group id otherwise."""
+    """Observation id for stages of scope observation, group id otherwise (``<group>.<key>`` for a partition)."""
     group: str
     """Id of the group that asked; names of group products use it."""
     date: str
@@ -114,13 +118,23 @@ class StageContext(Generic[P]):
     """Raw files of the observation, in the order of the record."""
     reference: dict[str, Path] = field(default_factory=dict)
     """Reference data by name: catalogs, manual flags."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """What the group says beyond parameters and belongs to the recipe: ``calibrator``, ``publish``, ``expected`` …
-
-    ``task``, the id of the task, is always among them: headers quote it."""
+    task: str = ""
+    """Id of the task: headers quote it, random numbers are seeded by it."""
+    options: Any = field(default_factory=StageOptions)
+    """What the group says beyond parameters, or what was decided for it: an instance of the SPEC's ``options``."""
+    find_previous: Callable[[], Run | None] = _no_previous
+    """See :attr:`previous`."""
     report: Callable[[int, int, str], None] = _no_report
     """``report(done, total, what)``: true counts; also proves that the attempt is alive."""
     log: structlog.stdlib.BoundLogger = field(default_factory=structlog.get_logger)
+
+    @property
+    def previous(self) -> Run | None:
+        """The run of this stage and unit that their names lead to now, to start from; None: there is none.
+
+        It is no part of the identity of the task and may change no byte of the result.
+        """
+        return self.find_previous()
 
     def runs(self, type_: str) -> list[Run]:
         """Return the input runs of one data type; none is an empty list."""

@@ -87,7 +87,8 @@ class Bench:
         """Run a worker meanwhile; at the end it is cancelled."""
         listening = await self.bus.subscribe_events(self._hear)
         limits = options.pop("limits", self.limits)
-        worker = Worker(self.layout, self.bus, SPEC, limits, options.pop("register", self.note), **options)
+        spec, register = options.pop("spec", SPEC), options.pop("register", self.note)
+        worker = Worker(self.layout, self.bus, spec, limits, register, **options)
         running = asyncio.create_task(worker.run())
         try:
             yield worker

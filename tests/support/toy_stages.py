@@ -6,26 +6,28 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from contimg.errors import DataQuality, Retryable
+from contimg.errors import DataQuality, Retryable, Unavailable
 from contimg.models.identity import task_id
 from contimg.models.manifest import Manifest, Product
-from contimg.models.params import Scope, StageParams, StageSpec
 from contimg.models.quality import Figure, judge
+from contimg.models.spec import DataType, Scope, StageOptions, StageParams, StageSpec
 from contimg.models.task import Limits, Task
-from contimg.stage import ProductDraft, Stage, StageContext, StageResult
+from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg.volume.layout import Layout
 
-__all__ = ["SPEC", "Toy", "ToyParams", "layout_in", "toy_task"]
+__all__ = ["SPEC", "Toy", "ToyOptions", "ToyParams", "layout_in", "toy_task"]
 
 DATE = "2026-01-25"
 How = Literal[
     "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "pause", "quality",
-    "retryable", "rival", "segfault", "slow", "spin", "stubborn", "untold",
+    "retryable", "rival", "segfault", "slow", "spin", "stubborn",
+    "talkative", "untold",
     "write", "figure",
 ]  # fmt: skip
 
@@ -39,6 +41,13 @@ class ToyParams(StageParams):
     """Content of the product."""
     path: str = ""
     """A file outside, as a gate or a note."""
+
+
+class ToyOptions(StageOptions):
+    """What a group may say."""
+
+    expected: int = 0
+    """A number."""
 
 
 class Toy(Stage[ToyParams]):
@@ -76,7 +85,11 @@ class Toy(Stage[ToyParams]):
         return good.model_copy(update={"value": "long"}) if context.params.how == "figure" else good
 
     def _extra(self, context: StageContext[ToyParams]) -> dict[str, object]:
-        return {"path": context.workdir} if context.params.how == "untold" else {}
+        extra: dict[str, dict[str, object]] = {
+            "untold": {"path": context.workdir},
+            "talkative": {"words": "x" * 70_000},
+        }
+        return extra.get(context.params.how, {})
 
     def _retryable(self, context: StageContext[ToyParams]) -> None:
         (context.workdir / "clue.json").write_text("{}")
@@ -159,7 +172,7 @@ class Toy(Stage[ToyParams]):
 
     def _rival(self, context: StageContext[ToyParams]) -> None:
         """Commit the run of this task as another worker would, while we are at work."""
-        task = context.options["task"]
+        task = context.task
         run = Layout.from_environment().run("image", task)
         theirs = context.workdir / "theirs"
         theirs.mkdir()
@@ -179,15 +192,29 @@ class Toy(Stage[ToyParams]):
         (context.workdir / "toy.tree").symlink_to("nowhere")
 
 
+EFFECTS: list[tuple[str, bool]] = []
+"""Calls of :func:`effect`: task, and whether on the main thread."""
+
+
+def effect(run: Run, task: Task, layout: Layout) -> list[dict[str, object]]:
+    """Fail once; then tell something to register."""
+    assert layout.run(task.home, task.task) == run.path
+    EFFECTS.append((task.task, threading.current_thread() is threading.main_thread()))
+    if len(EFFECTS) == 1:
+        raise Unavailable("the object store is away")
+    return [{"kind": "group", "record": {"group": task.group}}]
+
+
 SPEC = StageSpec(
     name="toy",
     scope=Scope.OBSERVATION,
     recipe_version=1,
     params=ToyParams,
-    home="image",
+    options=ToyOptions,
+    makes=(DataType(name="image", home="images", workspace="toying"),),
     runner="toy_stages:Toy",
-    workspace="toying",
 )
+"""Its runs lie in the home of an installed data type."""
 
 
 def layout_in(directory: Path) -> Layout:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from typing import Self
 from contimg import crash
 from contimg.models.manifest import AttemptRecord, AttemptState, Manifest
 from contimg.models.task import Task
-from contimg.volume.disk import remove_tree, sync_directory, write_durable
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = [
@@ -29,16 +29,16 @@ __all__ = [
     "LOG",
     "MANIFEST",
     "Attempt",
-    "Tally",
     "TaskLock",
     "close_record",
     "find_directories",
     "has_live_holder",
     "is_abandoned",
+    "new_record",
+    "note_wait",
     "open_attempt",
     "read_records",
     "settle",
-    "tally",
 ]
 
 ATTEMPT, LOG, MANIFEST, _OWN_LOCK = "attempt.json", "log.txt", "manifest.json", ".lock"
@@ -148,7 +148,19 @@ def _try_number(layout: Layout, parent: Path, task: Task, number: int, round_: i
     crash.point("attempt.made")
     handle = _flock(path / _OWN_LOCK)
     crash.point("attempt.own-locked")
-    record = AttemptRecord(
+    record = new_record(task, number, round_)
+    if handle is None:
+        return None  # we stood still so long that the directory was swept and made anew; it is somebody else's
+    if _create_record(layout, path, record):
+        return Attempt(path, record, handle)
+    os.close(handle)
+    disk.remove(path)
+    return None
+
+
+def new_record(task: Task, number: int = 1, round_: int = 0) -> AttemptRecord:
+    """Return the record of an attempt that begins now, in this process."""
+    return AttemptRecord(
         task=task.task,
         number=number,
         round=round_,
@@ -160,30 +172,20 @@ def _try_number(layout: Layout, parent: Path, task: Task, number: int, round_: i
         pid=os.getpid(),
         started=datetime.now(UTC),
     )
-    if handle is None:
-        return None  # we stood still so long that the directory was swept and made anew; it is somebody else's
-    if _create_record(layout, path, record):
-        return Attempt(path, record, handle)
-    os.close(handle)
-    remove_tree(path)
-    return None
 
 
 def _create_record(layout: Layout, path: Path, record: AttemptRecord) -> bool:
-    write_durable(path / ATTEMPT, record.model_dump_json())
-    crash.point("attempt.noted")
-    target = _record_path(layout, record.task, record.number)
-    temporary = target.with_name(f".{record.number}.{secrets.token_hex(4)}.open")
-    temporary.write_text(record.model_dump_json())
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
+    disk.write(path / ATTEMPT, record.model_dump_json())
+    if not disk.create(_record_path(layout, record.task, record.number), record.model_dump_json()):
         return False
-    finally:
-        temporary.unlink()
-    sync_directory(target.parent)
-    crash.point("attempt.recorded")
+    layout.wait(record.task).unlink(missing_ok=True)
     return True
+
+
+def note_wait(layout: Layout, task: str, sentence: str) -> None:
+    """Write down why no attempt of a task can begin now; opening one takes it back."""
+    now = datetime.now(UTC).isoformat()
+    disk.write(layout.wait(task), json.dumps({"since": now, "sentence": sentence}))
 
 
 def _record_path(layout: Layout, task: str, number: int) -> Path:
@@ -193,9 +195,7 @@ def _record_path(layout: Layout, task: str, number: int) -> Path:
 def close_record(layout: Layout, record: AttemptRecord) -> AttemptRecord:
     """Write the end of an attempt to ``state/attempts/``; ``finished`` is now unless it is set."""
     closed = record.model_copy(update={"finished": record.finished or datetime.now(UTC)})
-    target = _record_path(layout, closed.task, closed.number)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_durable(target, closed.model_dump_json())
+    disk.write(_record_path(layout, closed.task, closed.number), closed.model_dump_json())
     return closed
 
 
@@ -253,14 +253,12 @@ def settle(layout: Layout, task: str, run: Path) -> list[AttemptRecord]:
         path = directories.get(record.number)
         if record.state is AttemptState.RUNNING and not (path and has_live_holder(path)):
             closed.append(_settled(layout, record, is_committed=record.number == committed))
-            crash.point("attempt.settled")
         if path is not None and not has_live_holder(path):
-            remove_tree(path)
-            crash.point("attempt.swept")
+            disk.remove(path)
     for copy in run.parent.glob(f".tmp-{task}-*"):
         maker = directories.get(int(copy.name.rpartition("-")[2]))
         if maker is None or not maker.exists():
-            remove_tree(copy)
+            disk.remove(copy)
     return closed
 
 
@@ -276,29 +274,3 @@ def _settled(layout: Layout, record: AttemptRecord, *, is_committed: bool) -> At
     message = f"the worker {record.host} (process {record.pid}) was lost while it worked on this attempt"
     lost = {"state": AttemptState.FAILED, "error": "WorkerLost", "message": message, "counted": False}
     return close_record(layout, record.model_copy(update=lost))
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How often a task was tried in a round."""
-
-    round: int
-    failed: int = 0
-    """Counted failures."""
-    lost: int = 0
-    """Workers lost; they have their own cap."""
-    last: AttemptRecord | None = None
-    """The last failure."""
-
-
-def tally(records: Iterable[AttemptRecord], round_: int) -> Tally:
-    """Count the failures of a task in ``round_``, or in a higher round when one is on record."""
-    kept = list(records)
-    highest = max([round_, *(record.round for record in kept)])
-    failed = [r for r in kept if r.round == highest and r.state is AttemptState.FAILED]
-    return Tally(
-        round=highest,
-        failed=sum(r.counted for r in failed),
-        lost=sum(r.error == "WorkerLost" for r in failed),
-        last=failed[-1] if failed else None,
-    )

@@ -6,39 +6,43 @@ message decides. Whoever finds the run of its task there already drops its own w
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from contimg import crash
+import structlog
+
 from contimg.errors import Damaged, Terminal
+from contimg.limits import NAME_BYTES
 from contimg.models.identity import digest
-from contimg.models.manifest import AttemptState, InputRef, Manifest, Product, Usage
+from contimg.models.manifest import AttemptRecord, AttemptState, InputRef, Manifest, Product, Usage
 from contimg.models.quality import worst
+from contimg.models.spec import data_types
 from contimg.models.task import Task
 from contimg.stage import ProductDraft, Run, StageResult
+from contimg.volume import disk
 from contimg.volume.attempt import ATTEMPT, LOG, MANIFEST, Attempt, close_record
-from contimg.volume.disk import checksum, make_read_only, remove_tree, sync_directory, sync_tree, write_durable
-from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume.layout import Layout
+from contimg.volume.soundness import check_products
 
-__all__ = ["Made", "commit", "drop_scratch", "manifest_of", "read_run", "run_checksum"]
+__all__ = ["Reply", "commit", "read_run", "run_checksum", "usable_run", "write_manifest"]
 
+_log = structlog.get_logger(__name__)
 _OURS = {ATTEMPT, LOG, MANIFEST, ".lock"}
 
 
 @dataclass(frozen=True)
-class Made:
+class Reply:
     """What the child hands back when its stage is done."""
 
     result: StageResult
     inputs: tuple[InputRef, ...] = ()
     raw: tuple[str, ...] = ()
-    software: dict[str, str] | None = None
+    software: dict[str, str] = field(default_factory=dict)
 
 
 def read_run(layout: Layout, home: str, task: str) -> Run | None:
@@ -64,12 +68,30 @@ def read_run(layout: Layout, home: str, task: str) -> Run | None:
     return Run(path, manifest)
 
 
+def usable_run(layout: Layout, home: str, task: str) -> Run | None:
+    """Return the committed run of a task, or None: there is none, or it was damaged and has been moved aside.
+
+    A run is damaged when its manifest cannot be read or a product is missing or has another size. It is kept as
+    ``<task>.damaged-<n>``, so that the task can be done again.
+    """
+    try:
+        run = read_run(layout, home, task)
+        if run is not None:
+            check_products(run.path, run.manifest)
+    except Damaged as error:
+        with contextlib.suppress(FileNotFoundError):  # another worker did it at the same moment
+            aside = disk.set_aside(layout.run(home, task), "damaged")
+            _log.warning("a damaged run was moved aside", task=task, aside=str(aside), error=str(error))
+        return None
+    return run
+
+
 def run_checksum(manifest: Manifest) -> str:
     """Return the sha256 over the products of a manifest, by which a later run names this one as its input."""
     return digest([[product.path, product.sha256] for product in manifest.products])
 
 
-def commit(layout: Layout, attempt: Attempt, task: Task, made: Made, usage: Usage) -> Run:
+def commit(layout: Layout, attempt: Attempt, task: Task, reply: Reply, usage: Usage) -> Run:
     """Turn an attempt directory into the run of its task, or adopt the run that is there already.
 
     Raises
@@ -77,81 +99,35 @@ def commit(layout: Layout, attempt: Attempt, task: Task, made: Made, usage: Usag
     Terminal
         If the stage announced a product that it did not write, or a name outside its home.
     """
-    crash.point("commit.begun")
-    manifest = manifest_of(attempt, task, made, usage)
-    crash.point("commit.summed")
-    drop_scratch(attempt.path, manifest)
-    closed = attempt.record.model_copy(
-        update={"state": AttemptState.COMMITTED, "finished": manifest.finished, "usage": usage}
-    )
-    write_durable(attempt.path / ATTEMPT, closed.model_dump_json())
-    crash.point("commit.attempt-closed")
-    write_durable(attempt.path / MANIFEST, manifest.model_dump_json(indent=1))
-    crash.point("commit.manifest-written")
-    sync_tree(attempt.path)
-    crash.point("commit.synced")
+    finished = datetime.now(UTC)
+    closed = attempt.record.model_copy(update={"state": AttemptState.COMMITTED, "finished": finished, "usage": usage})
+    write_manifest(attempt.path, closed, task, reply)
+    disk.write(attempt.path / ATTEMPT, closed.model_dump_json())
+    disk.sync(attempt.path)
     run = layout.run(task.home, task.task)
-    run.parent.mkdir(parents=True, exist_ok=True)
-    if _rename(attempt.path, run):
-        crash.point("commit.renamed")
-        sync_directory(run.parent)
-        crash.point("commit.parent-synced")
-        make_read_only(run)
-        crash.point("commit.read-only")
+    if disk.move(attempt.path, run):
+        disk.seal(run)
     else:
-        remove_tree(attempt.path)
-        crash.point("commit.dropped")
+        disk.remove(attempt.path)
         closed = closed.model_copy(update={"message": "another worker was first; its run was adopted"})
     close_record(layout, closed)
-    crash.point("commit.recorded")
     committed = read_run(layout, task.home, task.task)
     assert committed is not None  # noqa: S101 - it was renamed, or another one stood in the way
     return committed
 
 
-def _rename(attempt: Path, run: Path) -> bool:
-    """Move an attempt to its run; False if a run is there already (a run is never empty)."""
-    try:
-        attempt.rename(run)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-            return False
-        if error.errno != errno.EXDEV:
-            raise
-        return _copy_over(attempt, run)
-    return True
+def write_manifest(workdir: Path, record: AttemptRecord, task: Task, reply: Reply) -> Run:
+    """Let a directory say about itself what it is, and remove from it what is no product.
 
-
-def _copy_over(attempt: Path, run: Path) -> bool:
-    """Commit from another file system: copy beside the run, sync, rename."""
-    copy = run.parent / f".tmp-{attempt.name}"
-    remove_tree(copy)
-    shutil.copytree(attempt, copy, symlinks=True)
-    crash.point("commit.copied")
-    sync_tree(copy)
-    crash.point("commit.copy-synced")
-    try:
-        copy.rename(run)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        remove_tree(copy)
-        return False
-    crash.point("commit.copy-renamed")
-    remove_tree(attempt)
-    return True
-
-
-def manifest_of(attempt: Attempt, task: Task, made: Made, usage: Usage) -> Manifest:
-    """Return what a run will say about itself; reads every product for its checksum.
+    Reads every product for its checksum.
 
     Raises
     ------
     Terminal
         If the stage announced a product that it did not write, or a name outside its home.
     """
-    result, record = made.result, attempt.record
-    return Manifest(
+    result = reply.result
+    manifest = Manifest(
         task=task.task,
         stage=task.stage,
         recipe_version=task.recipe_version,
@@ -160,21 +136,28 @@ def manifest_of(attempt: Attempt, task: Task, made: Made, usage: Usage) -> Manif
         group=task.group,
         date=result.date or task.date,
         params=task.params,
-        inputs=made.inputs,
-        raw=made.raw,
+        inputs=reply.inputs,
+        raw=reply.raw,
         raw_digest=task.raw_digest,
+        observation=task.observation,
+        members=task.members,
+        calibrators=task.calibrators,
+        options=task.options,
         reference=task.reference,
-        products=tuple(_product(attempt.path, draft) for draft in result.products),
+        products=tuple(_product(workdir, draft) for draft in result.products),
         figures=result.figures,
         verdict=worst(figure.verdict for figure in result.figures),
         info=result.info,
-        software=made.software or {},
+        software=reply.software,
         attempt=record.number,
         host=record.host,
         started=record.started,
-        finished=datetime.now(UTC),
-        usage=usage,
+        finished=record.finished or datetime.now(UTC),
+        usage=record.usage,
     )
+    _drop_scratch(workdir, manifest)
+    disk.write(workdir / MANIFEST, manifest.model_dump_json(indent=1))
+    return Run(workdir, manifest)
 
 
 def _version() -> str:
@@ -190,18 +173,20 @@ def _is_inside(path: str) -> bool:
 
 
 def _product(workdir: Path, draft: ProductDraft) -> Product:
-    if draft.type not in DATA_TYPES:
+    if draft.type not in data_types():
         raise Terminal(f"product {draft.id!r} has the unknown data type {draft.type!r}; mend the stage")
     for path in (draft.path, *draft.names):
         if not _is_inside(path):
             raise Terminal(f"product {draft.id!r} has the path {path!r}, which leads outside; mend the stage")
+        if len(PurePosixPath(path).name.encode()) > NAME_BYTES:
+            raise Terminal(f"product {draft.id!r} has a name of more than {NAME_BYTES} bytes, {path!r}; shorten it")
     target = workdir / draft.path
     if not target.exists():
         raise Terminal(f"product {draft.id!r} was announced, but {draft.path!r} was not written; mend the stage")
     stray = next(_leading_out(target, workdir), None)
     if stray is not None:
         raise Terminal(f"product {draft.id!r} holds the link {str(stray)!r}, which leads outside; mend the stage")
-    size, sha256 = checksum(target)
+    size, sha256 = disk.checksum(target)
     return Product(
         type=draft.type, id=draft.id, path=draft.path, names=draft.names, bytes=size, sha256=sha256, role=draft.role
     )
@@ -216,7 +201,7 @@ def _leading_out(product: Path, workdir: Path) -> Iterator[Path]:
             yield path.relative_to(workdir)
 
 
-def drop_scratch(workdir: Path, manifest: Manifest) -> None:
+def _drop_scratch(workdir: Path, manifest: Manifest) -> None:
     """Remove whatever is neither a product, nor inside one, nor above one, nor our own."""
     products = [workdir / product.path for product in manifest.products]
     above = {parent for product in products for parent in product.parents}
@@ -226,6 +211,5 @@ def drop_scratch(workdir: Path, manifest: Manifest) -> None:
         for name in [*names, *files]:
             path = here / name
             if path not in products and path not in above and not (here == workdir and name in _OURS):
-                remove_tree(path)
+                disk.remove(path)
         names[:] = descend
-    crash.point("commit.scratch-dropped")

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contimg import crash
-from contimg.errors import ContimgError, by_name
+from contimg.errors import ContimgError
 from contimg.limits import MIB, ProtocolLimits
+from contimg.models.attempts import Tally
 from contimg.models.manifest import AttemptRecord, AttemptState, Usage
 from contimg.models.task import Task
-from contimg.volume.attempt import ATTEMPT, LOG, Attempt, Tally, close_record
-from contimg.volume.disk import remove_tree, write_durable
+from contimg.volume import disk
+from contimg.volume.attempt import ATTEMPT, LOG, Attempt, close_record
 from contimg.volume.layout import Layout
 
-__all__ = ["Failure", "backoff_s", "close_failed", "forbids_another"]
+__all__ = ["Failure", "backoff_s", "close_failed"]
 
 _KEPT_SUFFIXES = {".json", ".log", ".png", ".txt"}
 _KEPT_BYTES = MIB
@@ -45,21 +45,6 @@ class Failure:
         return cls("Terminal" if before.failed else "Retryable", message)
 
 
-def forbids_another(failed: Tally, tries: int, limits: ProtocolLimits) -> bool:
-    """Whether a task is given up after the failures on record.
-
-    Parameters
-    ----------
-    failed
-        The count after the last failure.
-    tries
-        How many counted failures are allowed.
-    """
-    if failed.last is not None and not by_name(failed.last.error).retryable:
-        return True
-    return failed.failed >= tries or failed.lost >= limits.lost_cap
-
-
 def backoff_s(failed: int, limits: ProtocolLimits) -> float:
     """Return how long to wait after the ``failed``-th failure (from 1), spread by the jitter."""
     wait = min(limits.retry_base_s * limits.retry_factor ** max(failed - 1, 0), limits.retry_cap_s)
@@ -79,16 +64,11 @@ def close_failed(layout: Layout, attempt: Attempt, task: Task, failure: Failure,
         }
     )
     closed = close_record(layout, record)
-    crash.point("failure.recorded")
     directory = layout.failed / task.date
-    directory.mkdir(parents=True, exist_ok=True)
     _keep_files(attempt.path, directory / attempt.job)
-    crash.point("failure.kept")
-    write_durable(directory / f"{attempt.job}_error.log", _error_log(closed, attempt.path / LOG))
-    crash.point("failure.logged")
+    disk.write(directory / f"{attempt.job}_error.log", _error_log(closed, attempt.path / LOG))
     attempt.release()
-    remove_tree(attempt.path)
-    crash.point("failure.removed")
+    disk.remove(attempt.path)
     return closed
 
 

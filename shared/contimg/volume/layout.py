@@ -1,7 +1,8 @@
-"""The directory tree, the data types and the ``CONTIMG_*`` variables; the only place that knows a path.
+"""The directory tree and the ``CONTIMG_*`` variables that move its parts; the only place that knows a path.
 
-The tree is the one of the design. A :class:`Layout` is made once per process, from the environment or by
-hand in tests, and is passed on; nothing else reads the environment for a directory.
+The tree is the one of the design; homes of data types and directories of reference data are what the installed stages
+declare. A :class:`Layout` is made once per process, from the environment or by hand in tests, and is passed on;
+nothing else reads the environment for a directory.
 """
 
 from __future__ import annotations
@@ -11,107 +12,103 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["DATA_TYPES", "ENVIRONMENT", "DataType", "Layout"]
+from contimg.errors import BadConfig, BadInput
+from contimg.models.observation import ObservationRecord, RawFile
+from contimg.models.spec import data_types, references
 
+__all__ = ["Layout", "variables"]
 
-@dataclass(frozen=True)
-class DataType:
-    """One row of the design's table of data types."""
-
-    name: str
-    stage: str
-    home: str
-    """Relative to the stage base; an own variable may move it."""
-    variable: str
-    """Environment variable that overrides the first part of the home."""
-    workspace: str
-    """Directory below ``workspace/active``; empty when nothing is worked there."""
-    archive: str
-    """Directory below the archive's ``products``; empty: never published."""
-    archive_optional: bool
-    """True: published only when the group's ``publish.include`` names it."""
-    retention_days: int | None
-    """How long an unwanted run is kept on staging; None: for ever."""
-
-
-def _rows() -> list[DataType]:
-    return [
-        DataType("raw_ms", "convert", "raw/ms", "CONTIMG_RAW_MS_DIR", "conversion", "", False, 7),
-        DataType("group", "group", "raw/groups", "", "grouping", "metadata", False, None),
-        DataType(
-            "calibration_table",
-            "solve",
-            "calibrated/tables",
-            "CONTIMG_CALIBRATION_TABLES_DIR",
-            "calibration",
-            "caltables",
-            True,
-            90,
-        ),
-        DataType("calibrated_ms", "apply", "calibrated/ms", "CONTIMG_CALIBRATED_MS_DIR", "calibration", "ms", True, 7),
-        DataType("image", "image", "images", "CONTIMG_IMAGES_DIR", "imaging", "images", True, 30),
-        DataType("mosaic", "mosaic", "mosaics", "CONTIMG_MOSAICS_DIR", "mosaicking", "mosaics", False, 90),
-        DataType("catalog", "crossmatch", "products/catalogs", "", "crossmatching", "catalogs", False, 90),
-        DataType("metadata", "publish", "products/metadata", "", "publishing", "metadata", False, 90),
-    ]
-
-
-DATA_TYPES: dict[str, DataType] = {row.name: row for row in _rows()}
-"""By name; drives paths, publication and retention."""
-
-ENVIRONMENT: dict[str, str] = {
-    "CONTIMG_STAGE_BASE": "/stage/dsa110-contimg",
-    "CONTIMG_DATA_BASE": "/data/dsa110-contimg",
-    "CONTIMG_RAW_MS_DIR": "{stage}/raw/ms",
-    "CONTIMG_CALIBRATED_MS_DIR": "{stage}/calibrated/ms",
-    "CONTIMG_CALIBRATION_TABLES_DIR": "{stage}/calibrated/tables",
-    "CONTIMG_IMAGES_DIR": "{stage}/images",
-    "CONTIMG_MOSAICS_DIR": "{stage}/mosaics",
-    "CONTIMG_PRODUCTS_DIR": "{stage}/products",
-    "CONTIMG_WORKSPACE_DIR": "{stage}/workspace",
-    "CONTIMG_INCOMING_DIR": "{data}/incoming",
-    "CONTIMG_PUBLISHED_PRODUCTS_DIR": "{data}/products",
-    "CONTIMG_STATE_DIR": "{data}/state",
-    "CONTIMG_CATALOG_DIR": "{data}/state/config/catalogs",
+_FIXED = {
+    "CONTIMG_STAGE_BASE": ("/stage/dsa110-contimg", "The fast disk: products at work, committed runs."),
+    "CONTIMG_DATA_BASE": ("/data/dsa110-contimg", "The bulk disk: raw files, archive, state."),
+    "CONTIMG_PRODUCTS_DIR": ("{stage}/products", "Validated products on the fast disk, ready to publish."),
+    "CONTIMG_WORKSPACE_DIR": ("{stage}/workspace", "Moves ``active``, where attempts work, and nothing else."),
+    "CONTIMG_INCOMING_DIR": ("{data}/incoming", "Raw files as they arrive; several directories are separated by ':'."),
+    "CONTIMG_PUBLISHED_PRODUCTS_DIR": ("{data}/products", "The archive on the bulk disk."),
+    "CONTIMG_STATE_DIR": ("{data}/state", "Databases, records, configuration, logs."),
 }
-"""Every variable with its default; ``{stage}`` and ``{data}`` stand for the two bases."""
+_BASES = ("CONTIMG_STAGE_BASE", "CONTIMG_DATA_BASE")
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of every variable; ``{stage}``, ``{data}``, ``{state}`` are directories."""
+    found = [(name, default, meaning) for name, (default, meaning) in _FIXED.items()]
+    found += [
+        (row.variable, f"{{stage}}/{row.home}", f"Home of data type ``{row.name}``.")
+        for row in data_types().values()
+        if row.variable
+    ]
+    return found + [
+        (row.variable, f"{{state}}/{row.directory}", f"Reference data of kind ``{row.kind}``.")
+        for row in references().values()
+        if row.variable
+    ]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """All directories of one shard."""
+    """All directories of one shard.
+
+    Raises
+    ------
+    BadConfig
+        If the name of a directory holds a ``$``, which casacore and shells take for a variable.
+    """
 
     stage_base: Path
     data_base: Path
     overrides: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, place in self.as_environment().items():
+            if "$" in str(Path(place).absolute()):
+                raise BadConfig(
+                    f"{name}: the directory {place} has a '$' in its name, which programs take for a variable"
+                )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Layout:
-        """Read the ``CONTIMG_*`` variables; empty ones count as unset."""
+        """Read the variables; empty ones count as unset."""
         env = os.environ if environment is None else environment
-        given = {name: env[name] for name in ENVIRONMENT if env.get(name)}
-        stage = Path(given.pop("CONTIMG_STAGE_BASE", ENVIRONMENT["CONTIMG_STAGE_BASE"]))
-        data = Path(given.pop("CONTIMG_DATA_BASE", ENVIRONMENT["CONTIMG_DATA_BASE"]))
+        given = {name: env[name] for name, _, _ in variables() if env.get(name)}
+        stage, data = (Path(given.pop(name, _FIXED[name][0])) for name in _BASES)
         return cls(stage, data, given)
 
     def as_environment(self) -> dict[str, str]:
         """Return every variable with its effective value, for a child process or ``contimg doctor``."""
         bases = {"CONTIMG_STAGE_BASE": str(self.stage_base), "CONTIMG_DATA_BASE": str(self.data_base)}
-        return bases | {name: str(self._directory(name)) for name in ENVIRONMENT if name not in bases}
+        return bases | {name: self._place(name, default) for name, default, _ in variables() if name not in bases}
 
-    def _directory(self, variable: str) -> Path:
-        if variable in self.overrides:
-            return Path(self.overrides[variable])
-        return Path(ENVIRONMENT[variable].format(stage=self.stage_base, data=self.data_base))
+    def _place(self, variable: str, default: str) -> str:
+        state = "" if variable == "CONTIMG_STATE_DIR" else str(self.state)
+        return self.overrides.get(variable) or default.format(stage=self.stage_base, data=self.data_base, state=state)
+
+    def _fixed(self, variable: str) -> Path:
+        return Path(self._place(variable, _FIXED[variable][0]))
+
+    # -- staging ----------------------------------------------------------------------------------------------------
 
     def home(self, data_type: str) -> Path:
-        """Return the home of a data type on staging."""
-        row = DATA_TYPES[data_type]
-        if row.variable:
-            return self._directory(row.variable)
-        if row.home.startswith("products/"):
+        """Return the home of a data type on staging.
+
+        Raises
+        ------
+        BadConfig
+            If no installed stage makes that type.
+        """
+        row = data_types().get(data_type)
+        if row is None:
+            raise BadConfig(f"no installed stage makes data type {data_type!r}; install the one that does")
+        if row.variable in self.overrides:
+            return Path(self.overrides[row.variable])
+        if self.leaves(data_type):
             return self.products / row.home.removeprefix("products/")
         return self.stage_base / row.home
+
+    @staticmethod
+    def leaves(data_type: str) -> bool:
+        """Whether the home lies below ``products/``: what leaves for the archive is named by hard link there."""
+        return data_types()[data_type].home.startswith("products/")
 
     def runs(self, data_type: str) -> Path:
         """Return the directory of the committed runs of a data type."""
@@ -124,11 +121,11 @@ class Layout:
     @property
     def products(self) -> Path:
         """Validated products on staging, ready to publish."""
-        return self._directory("CONTIMG_PRODUCTS_DIR")
+        return self._fixed("CONTIMG_PRODUCTS_DIR")
 
     def active(self, workspace: str) -> Path:
         """Return ``workspace/active/<workspace>``; only this part moves with ``CONTIMG_WORKSPACE_DIR``."""
-        return self._directory("CONTIMG_WORKSPACE_DIR") / "active" / workspace
+        return self._fixed("CONTIMG_WORKSPACE_DIR") / "active" / workspace
 
     @property
     def failed(self) -> Path:
@@ -140,25 +137,62 @@ class Layout:
         """One lock file per task; never deleted."""
         return self.stage_base / ".locks"
 
+    # -- raw files and archive --------------------------------------------------------------------------------------
+
+    @property
+    def incoming_roots(self) -> tuple[Path, ...]:
+        """Where raw files arrive, read-only."""
+        return tuple(Path(root) for root in str(self._fixed("CONTIMG_INCOMING_DIR")).split(":") if root)
+
     @property
     def incoming(self) -> Path:
-        """Raw files as they arrive, read-only."""
-        return self._directory("CONTIMG_INCOMING_DIR")
+        """The first of the incoming directories."""
+        return self.incoming_roots[0]
+
+    def raw_file(self, raw: RawFile) -> Path:
+        """Return where a raw file of a record lies.
+
+        Raises
+        ------
+        BadConfig
+            If its incoming directory is configured no more.
+        """
+        roots = self.incoming_roots
+        if raw.root >= len(roots):
+            raise BadConfig(
+                f"CONTIMG_INCOMING_DIR names {len(roots)} directories, {raw.path} lies in number {raw.root + 1}"
+            )
+        return roots[raw.root] / raw.path
 
     @property
     def archive(self) -> Path:
         """Published products on the bulk disk."""
-        return self._directory("CONTIMG_PUBLISHED_PRODUCTS_DIR")
+        return self._fixed("CONTIMG_PUBLISHED_PRODUCTS_DIR")
 
-    @property
-    def catalogs(self) -> Path:
-        """Reference catalogs."""
-        return self._directory("CONTIMG_CATALOG_DIR")
+    # -- state ------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> Path:
         """Databases, records, configuration, logs."""
-        return self._directory("CONTIMG_STATE_DIR")
+        return self._fixed("CONTIMG_STATE_DIR")
+
+    def reference(self, kind: str) -> Path:
+        """Return the directory of a kind of reference data."""
+        row = references()[kind]
+        return Path(self.overrides.get(row.variable) or self.state / row.directory)
+
+    def reference_file(self, name: str) -> Path:
+        """Return the file behind a name of reference data, ``<kind>:<name>``.
+
+        Raises
+        ------
+        BadInput
+            If no installed stage knows the kind, or the name leads elsewhere.
+        """
+        kind, _, rest = name.partition(":")
+        if kind not in references() or not rest or Path(rest).name != rest:
+            raise BadInput(f"reference data {name!r} is not <kind>:<file> with a kind of {', '.join(references())}")
+        return self.reference(kind) / f"{rest}{references()[kind].suffix}"
 
     @property
     def databases(self) -> dict[str, Path]:
@@ -170,6 +204,24 @@ class Layout:
         """Observation records, by date."""
         return self.state / "observations"
 
+    def record(self, observation: ObservationRecord) -> Path:
+        """Return where the record of an observation lies."""
+        return self.observations / observation.date / f"{observation.id}.json"
+
+    def find_observation(self, observation: str) -> Path | None:
+        """Return the record of an observation of which the id alone is known; None: there is none."""
+        return next(iter(self.observations.glob(f"*/{observation}.json")), None)
+
+    @property
+    def ingest_fact(self) -> Path:
+        """Where ingest stands, written by it after each scan."""
+        return self.state / "ingest.json"
+
+    @property
+    def ingest_rules(self) -> Path:
+        """What surveys say about file sets, for ingest."""
+        return self.state / "ingest-rules.json"
+
     @property
     def quarantine(self) -> Path:
         """One JSON record per raw file that was refused."""
@@ -180,20 +232,19 @@ class Layout:
         """Copies of the attempt records, ``<task>/<number>.json``."""
         return self.state / "attempts"
 
+    def wait(self, task: str) -> Path:
+        """Return where the worker says why no attempt of a task can begin."""
+        return self.attempts / task / "wait.json"
+
     @property
     def manifests(self) -> Path:
-        """Copies of all manifests, ``<task>.json``; they outlive the runs."""
+        """Copies of all manifests, ``<date>/<task>.json``; they outlive the runs."""
         return self.state / "manifests"
 
     @property
     def groups(self) -> Path:
         """Registered publications, ``<group>.json``."""
         return self.state / "groups"
-
-    @property
-    def flags(self) -> Path:
-        """Manual flag files, ``<date>.txt``."""
-        return self.state / "config" / "flags"
 
     @property
     def logs(self) -> Path:

@@ -7,20 +7,19 @@ a relative symlink, so that the tree may be mounted elsewhere.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
 from pathlib import Path
 
-from contimg import crash
+from contimg.errors import Damaged
 from contimg.models.manifest import Manifest
+from contimg.models.task import Task
 from contimg.stage import Run
-from contimg.volume.disk import sync_directory
-from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume import disk
+from contimg.volume.commit import read_run
+from contimg.volume.layout import Layout
 
-__all__ = ["name_products", "names_of"]
-
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-_LIBC = ctypes.CDLL(None, use_errno=True)
+__all__ = ["name_products", "named_run", "names_of"]
 
 
 def names_of(layout: Layout, manifest: Manifest) -> dict[Path, str]:
@@ -32,74 +31,50 @@ def name_products(layout: Layout, run: Run) -> list[Path]:
     """Let all names of a run point at it; repeating it changes nothing.
 
     A file or directory that stands under the name and is no link of ours is kept beside it as
-    ``<name>.before-<task>``: nothing of a person is ever overwritten.
+    ``<name>.before-<n>``: nothing of a person is ever overwritten.
     """
-    crash.point("names.begun")
-    changed = set()
     for product in run.manifest.products:
-        hard = DATA_TYPES[product.type].home.startswith("products/")
+        content = run.path / product.path
+        hard = layout.leaves(product.type) and content.is_file()
         for name in product.names:
-            target = layout.home(product.type) / name
-            if _point(target, run.path / product.path, run.manifest.task, hard=hard):
-                changed.add(target.parent)
-    for directory in sorted(changed):
-        sync_directory(directory)
-    crash.point("names.synced")
+            _point(layout.home(product.type) / name, content, run.manifest.task, hard=hard)
     return sorted(names_of(layout, run.manifest))
 
 
-def _point(target: Path, product: Path, task: str, *, hard: bool) -> bool:
-    """Let one name point at a product; False if it did so already."""
-    hard = hard and product.is_file()
-    link = os.path.relpath(product, target.parent)
-    temporary = target.with_name(f".{target.name}.{task}")
-    _keep_aside(temporary, target, task, hard=hard)  # if we died half-way
-    if _points_at(target, product, link, hard=hard):
-        return False
+def _point(target: Path, content: Path, task: str, *, hard: bool) -> None:
+    if _points_at(target, content, hard=hard):
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_symlink() and (target.is_dir() if hard else target.exists()):
+        disk.set_aside(target, "before")
     try:
-        _replace(target, product, temporary, link, task, hard=hard)
+        disk.link(target, content, task, hard=hard)
     except (FileExistsError, FileNotFoundError):
-        if not _points_at(target, product, link, hard=hard):
+        if not _points_at(target, content, hard=hard):
             raise  # else another worker gave the same name at the same moment, with our temporary link
-    return True
 
 
-def _replace(target: Path, product: Path, temporary: Path, link: str, task: str, *, hard: bool) -> None:
-    temporary.unlink(missing_ok=True)
+def _points_at(target: Path, content: Path, *, hard: bool) -> bool:
     if hard:
-        temporary.hardlink_to(product)
-    else:
-        temporary.symlink_to(link)
-    crash.point("names.linked")
-    if _is_foreign(target, hard=hard):
-        _exchange(temporary, target)
-        crash.point("names.exchanged")
-        _keep_aside(temporary, target, task, hard=hard)
-    else:
-        temporary.replace(target)
-    crash.point("names.replaced")
+        return target.exists() and not target.is_symlink() and target.samefile(content)
+    return target.is_symlink() and str(target.readlink()) == os.path.relpath(content, target.parent)
 
 
-def _is_foreign(path: Path, *, hard: bool) -> bool:
-    """Whether something stands there that no link of ours can be."""
-    return not path.is_symlink() and (path.is_dir() if hard else path.exists())
+def named_run(layout: Layout, task: Task) -> Run | None:
+    """Return the run of the same stage and unit that names of its date lead to now; None: there is none.
+
+    Names below ``products/`` are hard links, which lead nowhere.
+    """
+    home, own = layout.home(task.home), layout.run(task.home, task.task)
+    links = [*home.glob(f"{task.date}/*"), *home.glob(f"*/{task.date}/*")]
+    targets = {path.resolve().relative_to(own.parent.resolve()).parts[0] for path in links if _leads_to_run(path, own)}
+    for one in sorted(targets - {task.task}):
+        with contextlib.suppress(Damaged):
+            run = read_run(layout, task.home, one)
+            if run is not None and (run.manifest.stage, run.manifest.unit) == (task.stage, task.unit):
+                return run
+    return None
 
 
-def _keep_aside(temporary: Path, target: Path, task: str, *, hard: bool) -> None:
-    if _is_foreign(temporary, hard=hard):
-        temporary.rename(target.with_name(f"{target.name}.before-{task}"))
-
-
-def _points_at(target: Path, product: Path, link: str, *, hard: bool) -> bool:
-    if hard:
-        return target.exists() and not target.is_symlink() and target.samefile(product)
-    return target.is_symlink() and str(target.readlink()) == link
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Swap two names in one step; the only way to put a link in the place of a directory."""
-    done = _LIBC.renameat2(_AT_FDCWD, bytes(one), _AT_FDCWD, bytes(other), _RENAME_EXCHANGE)
-    if done != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(other))
+def _leads_to_run(path: Path, run: Path) -> bool:
+    return path.is_symlink() and path.resolve().is_relative_to(run.parent.resolve())

@@ -1,31 +1,22 @@
-"""What a stage gets, built from the task message and the disk; used in the child and by hand."""
+"""What a stage gets, built from the task message and the disk; used in the child."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from contimg.errors import BadInput, Retryable
-from contimg.models.manifest import InputRef
 from contimg.models.observation import ObservationRecord
-from contimg.models.params import StageParams
+from contimg.models.spec import StageOptions, StageParams
 from contimg.models.task import Task
 from contimg.stage import Run, StageContext
-from contimg.volume.commit import read_run, run_checksum
-from contimg.volume.files import sha256_file
+from contimg.volume import disk
+from contimg.volume.commit import usable_run
 from contimg.volume.layout import Layout
+from contimg.volume.names import named_run
 
-__all__ = ["Sources", "build_context", "read_observation", "reference_path"]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What went into a context, for the manifest."""
-
-    inputs: tuple[InputRef, ...]
-    raw: tuple[str, ...]
+__all__ = ["build_context", "read_observation"]
 
 
 def read_observation(layout: Layout, observation: str) -> ObservationRecord:
@@ -36,18 +27,18 @@ def read_observation(layout: Layout, observation: str) -> ObservationRecord:
     Retryable
         If it is not there (yet).
     """
-    path = layout.observations / observation[:10] / f"{observation}.json"
-    try:
-        return ObservationRecord.model_validate_json(path.read_text())
-    except FileNotFoundError as error:
-        raise Retryable(f"the record {path} of observation {observation} is missing; ingest writes it anew") from error
+    path = layout.find_observation(observation)
+    if path is None:
+        where = layout.observations
+        raise Retryable(f"the record of observation {observation} is missing below {where}; ingest writes it anew")
+    return ObservationRecord.model_validate_json(path.read_bytes())
 
 
 def _input_runs(layout: Layout, task: Task) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
     for home, ids in task.inputs.items():
         for one in ids:
-            run = read_run(layout, home, one)
+            run = usable_run(layout, home, one)
             if run is None:
                 path = layout.run(home, one)
                 raise Retryable(f"the input run {path} of task {task.task} is missing; the engine asks for it again")
@@ -55,29 +46,21 @@ def _input_runs(layout: Layout, task: Task) -> dict[str, list[Run]]:
     return found
 
 
-def reference_path(layout: Layout, name: str) -> Path:
-    """Return the file behind a name of reference data, ``catalog:<file>`` or ``flags:<date>``.
-
-    Raises
-    ------
-    BadInput
-        If the kind is unknown.
-    """
-    kind, _, rest = name.partition(":")
-    if kind == "catalog":
-        return layout.catalogs / rest
-    if kind == "flags":
-        return layout.flags / f"{rest}.txt"
-    raise BadInput(f"reference data {name!r} is neither catalog:<file> nor flags:<date>")
+def _raw_files(layout: Layout, observation: ObservationRecord) -> tuple[Path, ...]:
+    paths = tuple(layout.raw_file(file) for file in observation.files)
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise BadInput(f"raw file {path} of {observation.id} is no regular file; put the file back")
+    return paths
 
 
 def _reference(layout: Layout, wanted: dict[str, str]) -> dict[str, Path]:
-    return {name: _verified(reference_path(layout, name), name, sha256) for name, sha256 in wanted.items()}
+    return {name: _verified(layout.reference_file(name), name, sha256) for name, sha256 in wanted.items()}
 
 
 def _verified(path: Path, name: str, sha256: str) -> Path:
     try:
-        found = sha256_file(path)
+        found = disk.sha256_file(path)
     except FileNotFoundError as error:
         raise BadInput(f"reference data {name!r} is missing: put back {path}") from error
     if found != sha256:
@@ -89,23 +72,23 @@ def build_context(
     layout: Layout,
     task: Task,
     params: type[StageParams],
+    options: type[StageOptions],
     workdir: Path,
     report: Callable[[int, int, str], None],
     log: Any,
-) -> tuple[StageContext[Any], Sources]:
-    """Return the context of a task and what it was made from.
+) -> StageContext[Any]:
+    """Return the context of a task.
 
     Raises
     ------
     Retryable
-        If an input run or an observation record is missing.
+        If an input run or an observation record is missing; a damaged run was moved aside.
     BadInput
         If reference data is missing or is not what the task names.
     """
     inputs = _input_runs(layout, task)
     observation = read_observation(layout, task.observation) if task.observation else None
-    raw = tuple(layout.incoming / file.path for file in observation.files) if observation else ()
-    context = StageContext(
+    return StageContext(
         unit=task.unit,
         group=task.group,
         date=task.date,
@@ -115,16 +98,11 @@ def build_context(
         observation=observation,
         members=tuple(read_observation(layout, one) for one in task.members),
         calibrators=tuple(read_observation(layout, one) for one in task.calibrators),
-        raw=raw,
+        raw=_raw_files(layout, observation) if observation else (),
         reference=_reference(layout, task.reference),
-        options=task.options | {"task": task.task},
+        task=task.task,
+        options=options.model_validate(task.options),
+        find_previous=lambda: named_run(layout, task),
         report=report,
         log=log,
     )
-    references = [
-        InputRef(task=run.manifest.task, home=home, sha256=run_checksum(run.manifest))
-        for home, runs in inputs.items()
-        for run in runs
-    ]
-    kept = tuple(file.path for file in observation.files) if observation else ()
-    return context, Sources(tuple(references), kept)

@@ -14,32 +14,35 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 
 from contimg import crash
 from contimg.bus import Bus, TaskMessage
-from contimg.errors import BadInput, ContimgError, ResourceExhausted, Retryable, Unavailable, WorkerLost
+from contimg.errors import BadInput, ContimgError, Damaged, ResourceExhausted, Retryable, Unavailable, WorkerLost
 from contimg.limits import ProtocolLimits
+from contimg.models.attempts import Tally, given_up, tally
 from contimg.models.manifest import AttemptRecord, Usage
-from contimg.models.params import StageSpec
+from contimg.models.spec import StageSpec, load
 from contimg.models.task import Task
 from contimg.stage import Run
+from contimg.streams import rpc_subject
 from contimg.telemetry import ATTEMPT_SECONDS, PEAK_BYTES, TASKS
-from contimg.volume.attempt import Attempt, TaskLock, open_attempt, read_records, settle, tally
-from contimg.volume.commit import commit, read_run
-from contimg.volume.disk import make_read_only
-from contimg.volume.failure import Failure, backoff_s, close_failed, forbids_another
+from contimg.volume import disk
+from contimg.volume.attempt import Attempt, TaskLock, note_wait, open_attempt, read_records, settle
+from contimg.volume.commit import commit, read_run, usable_run
+from contimg.volume.failure import Failure, backoff_s, close_failed
 from contimg.volume.layout import Layout
 from contimg.volume.names import name_products
+from contimg.worker.admission import Admission
 from contimg.worker.context import read_observation
 from contimg.worker.reply import Unforeseen, read_reply
 from contimg.worker.warm import ChildDied, WarmChild, completed
 from contimg.worker.watch import Frozen, Pulse, Watch
 
-__all__ = ["Effect", "Handling", "Register", "Tools"]
+__all__ = ["Handling", "Register", "Slot"]
 
 Register = Callable[[dict[str, Any]], Awaitable[Any]]
 """``await register({"kind": "run" or "attempt", "task": id, "home": type, "number": attempt})``.
@@ -47,30 +50,49 @@ Register = Callable[[dict[str, Any]], Awaitable[Any]]
 Returns when the keeper has indexed it; raises Unavailable when it does not answer, and is then called again.
 """
 
-Effect = Callable[[Run, Task], Sequence[dict[str, Any]] | None]
-"""Parent-side effect of a stage, run in a thread after the commit; idempotent; raises errors of ours.
-
-It may return what is to be registered after the run, e.g. ``{"kind": "group", "record": ...}``.
-"""
-
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What handling a message needs."""
+@dataclass
+class Slot:
+    """One place for a task in a worker: what handling a message needs, and the warm child."""
 
     layout: Layout
     bus: Bus
     spec: StageSpec
     limits: ProtocolLimits
     register: Register
-    effect: Effect | None
-    jobs: asyncio.Semaphore
-    child: Callable[[], Awaitable[WarmChild]]
-    """Gives a child that is fit for an attempt."""
-    drop_child: Callable[[], Awaitable[None]]
+    admission: Admission
+    _child: WarmChild | None = field(default=None, init=False)
+
+    async def child(self) -> WarmChild:
+        """Return a child that is fit for an attempt."""
+        await self.trim()
+        if self._child is None:
+            self._child = await WarmChild.start(self.spec, self.layout)
+        return self._child
+
+    async def trim(self) -> None:
+        """End a worn child at once: while it waits it would keep its memory."""
+        if self._child is not None and self._child.is_worn(self.limits):
+            await self.drop()
+
+    async def drop(self) -> None:
+        """End the child, if there is one."""
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end()
+
+    def effect(self, run: Run, task: Task) -> Sequence[dict[str, Any]]:
+        """Do what the stage declares to be done after a commit, here and not in the child; idempotent.
+
+        Returns
+        -------
+        sequence of dict
+            What is to be registered after the run, e.g. ``{"kind": "group", "record": ...}``.
+        """
+        return load(self.spec.effect)(run, task, self.layout) if self.spec.effect else ()
 
 
 async def _thread(function: Callable[..., T], *arguments: Any) -> T:
@@ -87,9 +109,9 @@ async def _quietly(call: Awaitable[None]) -> None:
 class Handling:
     """One message in hand."""
 
-    def __init__(self, tools: Tools, message: TaskMessage) -> None:
-        self._tools, self._message = tools, message
-        self._layout, self._bus, self._limits = tools.layout, tools.bus, tools.limits
+    def __init__(self, slot: Slot, message: TaskMessage) -> None:
+        self._slot, self._message = slot, message
+        self._layout, self._bus, self._limits = slot.layout, slot.bus, slot.limits
         self._lock: TaskLock | None = None
         self._next_event = 0.0
         self._sending: set[asyncio.Task[None]] = set()
@@ -101,23 +123,23 @@ class Handling:
         if task is None:
             return
         try:
-            async with self._alive(), self._tools.jobs:
-                await self._see_through(task)
+            async with self._alive(), self._slot.admission.slot(task.stage):
+                if not await self._message.withdrawn():
+                    await self._see_through(task)
         except asyncio.CancelledError:
             await _quietly(self._message.nak())
             raise
         except Frozen:
             _log.warning("frozen: attempt discarded", task=task.task)
-        except OSError as error:
-            wait = self._limits.space_s if error.errno == errno.ENOSPC else self._limits.busy_s
+        except (OSError, ContimgError) as error:  # nothing can be written down about it
             _log.exception("the worker cannot use its disk", task=task.task)
-            await _quietly(self._message.nak(wait))
+            await self._wait(task, f"the worker of stage {task.stage} cannot use its disk: {error}")
         finally:
             if self._lock is not None:
                 self._lock.release()
 
     async def _readable_task(self) -> Task | None:
-        spec = self._tools.spec
+        spec = self._slot.spec
         try:
             task = self._message.parse() if self._message.readable else None
         except BadInput as error:
@@ -133,7 +155,7 @@ class Handling:
     async def _with_inputs(self, task: Task) -> Task | None:
         """Get the inputs that were too many for the message from the keeper (P2)."""
         try:
-            answer = await self._bus.request(f"contimg.rpc.{self._bus.shard}.inputs", {"digest": task.inputs_digest})
+            answer = await self._bus.request(rpc_subject(self._bus.shard, "inputs"), {"digest": task.inputs_digest})
         except ContimgError as error:
             _log.warning("inputs not to be had; handed back", task=task.task, error=str(error))
             await _quietly(self._message.nak(self._limits.busy_s))
@@ -161,10 +183,25 @@ class Handling:
     async def _see_through(self, task: Task) -> None:
         try:
             await self._start(task)
-        except ContimgError as error:  # an effect that failed, a damaged run, a run that the keeper refuses
-            round_ = tally(read_records(self._layout, task.task), task.round).round
-            attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, round_)
+        except ContimgError as error:  # an effect that failed, a run that the keeper refuses
+            attempt = await _thread(
+                open_attempt, self._layout, self._slot.spec.workspace, task, self._count(task).round
+            )
             await self._fail(task, attempt, Failure.of(error), Usage())
+
+    def _count(self, task: Task) -> Tally:
+        return tally(read_records(self._layout, task.task), task.round)
+
+    async def _open(self, task: Task, round_: int) -> Attempt:
+        return await _thread(open_attempt, self._layout, self._slot.spec.workspace, task, round_)
+
+    async def _wait(self, task: Task, what: str) -> None:
+        """Hand back what cannot begin now, and say why: in a record for the keeper, in an event."""
+        _log.warning(what, task=task.task, stage=task.stage)
+        with contextlib.suppress(ContimgError, OSError):  # the event still tells it
+            await _thread(note_wait, self._layout, task.task, what)
+        await self._tell("progress", task, {"attempt": 0, "done": 0, "total": 0, "what": what})
+        await _quietly(self._message.nak(self._limits.space_s))
 
     # -- P3 -----------------------------------------------------------------------------------------------------
 
@@ -176,35 +213,35 @@ class Handling:
         lock.touch()
         for record in await _thread(settle, self._layout, task.task, self._layout.run(task.home, task.task)):
             await self._register_attempt(task, record)
-        run = read_run(self._layout, task.home, task.task)
+        run = await _thread(usable_run, self._layout, task.home, task.task)
         if run is not None:
-            await _thread(make_read_only, run.path)  # whoever committed it may have died before
+            await _thread(disk.seal, run.path)  # whoever committed it may have died before
             TASKS.labels(task.stage, "adopted").inc()
             await self._finish(task, run)
             return
-        count = tally(read_records(self._layout, task.task), task.round)
-        if forbids_another(count, task.limits.tries, self._limits):
+        count = self._count(task)
+        if given_up(count, self._limits, task.limits.tries):
             await self._give_up(task, count.last)
         elif (short := self._short_of_space(task)) > 0:
-            what = f"WaitingForSpace: {short} bytes are missing in {self._layout.active(self._tools.spec.workspace)}"
-            _log.warning(what, task=task.task, stage=task.stage)
-            await self._tell("progress", task, {"attempt": 0, "done": 0, "total": 0, "what": what})
-            await _quietly(self._message.nak(self._limits.space_s))
+            where = self._layout.active(self._slot.spec.workspace)
+            await self._wait(task, f"WaitingForSpace: {short} bytes are missing in {where}; free so many")
         else:
-            attempt = await _thread(open_attempt, self._layout, self._tools.spec.workspace, task, count.round)
-            await self._work(task, attempt)
+            await self._work(task, await self._open(task, count.round))
 
     def _short_of_space(self, task: Task) -> int:
         """Return how many bytes are missing for the stage's estimate: 1.2 times its inputs, plus the margin."""
         needed = max(int(1.2 * self._input_bytes(task)), self._limits.space_floor_bytes)
-        directory = self._layout.active(self._tools.spec.workspace)
+        directory = self._layout.active(self._slot.spec.workspace)
         directory.mkdir(parents=True, exist_ok=True)
         return int((1 + self._limits.space_margin) * needed) - shutil.disk_usage(directory).free
 
     def _input_bytes(self, task: Task) -> int:
-        runs = [read_run(self._layout, home, one) for home, ids in task.inputs.items() for one in ids]
-        total = sum(product.bytes for run in runs if run for product in run.manifest.products)
-        with contextlib.suppress(Retryable):  # a missing record is the child's to report
+        total = 0
+        for home, one in ((home, one) for home, ids in task.inputs.items() for one in ids):
+            with contextlib.suppress(Damaged):  # and a missing record: the child's to report
+                run = read_run(self._layout, home, one)
+                total += sum(product.bytes for product in run.manifest.products) if run else 0
+        with contextlib.suppress(Retryable):
             total += read_observation(self._layout, task.observation).bytes if task.observation else 0
         return total
 
@@ -215,12 +252,13 @@ class Handling:
         await self._tell("started", task, {"attempt": attempt.record.number})
         usage = Usage()
         try:
-            child = await self._tools.child()
+            child = await self._slot.child()
             watched = Watch(child, task, self._limits, Pulse(self._limits))
             try:
                 answer = await watched.run(attempt.path, lambda *what: self._progress(task, attempt, *what))
             finally:
                 usage = watched.usage()
+                self._slot.admission.note(task.stage, usage.peak_bytes)
             crash.point("worker.answered")
             run = await _thread(commit, self._layout, attempt, task, read_reply(answer), usage)
         except asyncio.CancelledError:
@@ -230,7 +268,7 @@ class Handling:
             await self._hand_back(task, attempt, "this worker was frozen while others went on")
             raise
         except (ContimgError, ChildDied, Unforeseen, OSError, ValueError) as error:
-            await self._tools.drop_child()
+            await self._slot.drop()
             await self._fail(task, attempt, self._judge(task, error), usage)
         else:
             attempt.release()
@@ -241,18 +279,17 @@ class Handling:
 
     def _judge(self, task: Task, error: Exception) -> Failure:
         """Return what kind of failure an error is."""
-        before = tally(read_records(self._layout, task.task), task.round)
         if isinstance(error, ContimgError):
             return Failure.of(error)
         if isinstance(error, ChildDied) and error.status == -signal.SIGKILL:
-            return Failure.of(WorkerLost(f"{error}, by somebody else or because the machine ran out of memory"))
+            return Failure.of(WorkerLost(f"{error}, by somebody else"))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return Failure.of(ResourceExhausted(f"the disk of the run is full: {error}; free some space"))
-        return Failure.unforeseen(str(error), before)
+        return Failure.unforeseen(str(error), self._count(task))
 
     async def _hand_back(self, task: Task, attempt: Attempt, why: str) -> None:
         """End an attempt that is nobody's fault: its record stays and counts as no try."""
-        await self._tools.drop_child()
+        await self._slot.drop()
         if attempt.path.exists():
             failure = Failure("Retryable", why, counted=False)
             await _thread(close_failed, self._layout, attempt, task, failure, Usage())
@@ -274,13 +311,13 @@ class Handling:
 
     async def _finish(self, task: Task, run: Run) -> None:
         crash.point("worker.committed")
-        noted = None if self._tools.effect is None else await _thread(self._tools.effect, run, task)
+        noted = await _thread(self._slot.effect, run, task)
         crash.point("worker.effected")
         await _thread(name_products, self._layout, run)
         crash.point("worker.named")
         number = run.manifest.attempt
         await self._registered({"kind": "run", "task": task.task, "home": task.home, "number": number})
-        for payload in noted or ():
+        for payload in noted:
             await self._registered(payload)
         crash.point("worker.registered")
         data = {"attempt": number, "home": task.home, "verdict": run.manifest.verdict}
@@ -293,7 +330,7 @@ class Handling:
         """Tell the keeper until it has understood."""
         while True:
             try:
-                await self._tools.register(payload)
+                await self._slot.register(payload)
             except Unavailable as error:
                 _log.info("the keeper is silent", error=str(error), **payload)
                 await asyncio.sleep(self._limits.register_s)
@@ -318,8 +355,8 @@ class Handling:
         closed = await _thread(close_failed, self._layout, attempt, task, failure, usage)
         await self._register_attempt(task, closed)
         crash.point("failure.registered")
-        count = tally(read_records(self._layout, task.task), task.round)
-        if forbids_another(count, task.limits.tries, self._limits):
+        count = self._count(task)
+        if given_up(count, self._limits, task.limits.tries):
             await self._give_up(task, closed)
             return
         await self._tell_failure(task, closed, final=False)

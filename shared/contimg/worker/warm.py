@@ -16,12 +16,22 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from contimg.limits import MIB, ProtocolLimits
-from contimg.models.params import StageSpec
+from contimg.machine import processors
+from contimg.models.spec import StageSpec
 from contimg.models.task import Task
 from contimg.volume.attempt import LOG
 from contimg.volume.layout import Layout
+from contimg.worker.reply import Declaration
 
-__all__ = ["ChildDied", "Progress", "WarmChild", "child_environment", "completed", "describe_status"]
+__all__ = [
+    "ChildDied",
+    "Progress",
+    "WarmChild",
+    "child_environment",
+    "completed",
+    "describe_status",
+    "thread_environment",
+]
 
 T = TypeVar("T")
 
@@ -61,13 +71,19 @@ def describe_status(status: int) -> str:
     return f"signal {-status}"
 
 
+def thread_environment() -> dict[str, str]:
+    """Return what numerical libraries read at their import: as many threads as the CPU limit allows.
+
+    BLAS gets one: it adds in an order that depends on the number of its threads, and results must not.
+    """
+    threads = str(processors())
+    return {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
 def child_environment(layout: Layout) -> dict[str, str]:
     """Return the environment of a child: ours, the layout, and what numerical libraries read at their import."""
-    environment = os.environ | layout.as_environment()
-    environment.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    environment.setdefault("NUMBA_CACHE_DIR", str(layout.stage_base / ".cache" / "numba"))
-    environment.setdefault("MPLBACKEND", "Agg")
-    return environment
+    cache = {"NUMBA_CACHE_DIR": str(layout.stage_base / ".cache" / "numba")}
+    return cache | os.environ | layout.as_environment() | thread_environment()
 
 
 class WarmChild:
@@ -87,8 +103,7 @@ class WarmChild:
         Call it on the main thread: the kernel ends the child with the thread that started it.
         """
         ours, theirs = os.pipe()
-        module = f"{spec.params.__module__}:{spec.params.__qualname__}"
-        arguments = [spec.name, spec.runner, module, str(theirs), str(os.getpid())]
+        arguments = [Declaration.of(spec).model_dump_json(), str(theirs), str(os.getpid())]
         layout.logs.mkdir(parents=True, exist_ok=True)
         with (layout.logs / f"{spec.name}.log").open("ab") as noise:  # of imports; attempts have their own log
             process = subprocess.Popen(  # noqa: S603, ASYNC220 - own argument list; must stay on this thread
@@ -147,7 +162,14 @@ class WarmChild:
     def is_worn(self, limits: ProtocolLimits) -> bool:
         """Whether it should be replaced before the next attempt."""
         grown = self._resident() - self._base_bytes > limits.child_growth_bytes
-        return self._process.poll() is not None or self.attempts >= limits.child_attempts or grown
+        return self._has_ended() or self.attempts >= limits.child_attempts or grown
+
+    def _has_ended(self) -> bool:
+        """Look without reaping: while the dead leader keeps its number, its group can be ended safely."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def _resident(self) -> int:
         with contextlib.suppress(psutil.Error):

@@ -1,10 +1,15 @@
-"""Watching a child at work (architecture.md, P4): progress, time, memory, and whether we ourselves were frozen."""
+"""Watching a child at work (architecture.md, P4): progress, time, memory, and whether we ourselves were frozen.
+
+Memory is watched twice: the child's own, and everything that is charged to the control group which it shares with us,
+its programs and our tmpfs. When the kernel is faster than we are, it takes the child first (``oom_score_adj``), and its
+counter tells that the end was one for want of memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +20,13 @@ import psutil
 
 from contimg.errors import ResourceExhausted, Retryable
 from contimg.limits import ProtocolLimits
+from contimg.machine import kills, memory_group, memory_limit
 from contimg.models.manifest import Usage
 from contimg.models.task import Task
-from contimg.worker.warm import Progress, WarmChild, completed
+from contimg.worker.reply import GUARD
+from contimg.worker.warm import ChildDied, Progress, WarmChild, completed
 
-__all__ = ["Frozen", "GroupMeter", "Pulse", "Watch", "memory_limit"]
-
-_CGROUP_FILES = ("memory.max", "memory.limit_in_bytes", "memory/memory.limit_in_bytes")
+__all__ = ["Frozen", "GroupMeter", "Pulse", "Watch"]
 
 
 class Frozen(Exception):
@@ -52,24 +57,10 @@ class Pulse:
             raise Frozen
 
 
-def memory_limit(limits: ProtocolLimits, root: Path = Path("/")) -> int:
-    """Return the bytes a child may use: the least of cgroup limits (v1, v2), ``CONTIMG_MEMORY_BYTES`` and RAM."""
-    found = [int(limits.ram_fraction * psutil.virtual_memory().total)]
-    found += [int(value) for value in [os.environ.get("CONTIMG_MEMORY_BYTES", "")] if value]
-    base = root / "sys/fs/cgroup"
-    for group in {"", *_own_cgroups(root)}:
-        for directory in (base / group, base / "memory" / group):
-            for name in _CGROUP_FILES:
-                with contextlib.suppress(OSError, ValueError):
-                    found.append(int((directory / name).read_text()))
-    return min(found)
-
-
-def _own_cgroups(root: Path) -> set[str]:
-    with contextlib.suppress(OSError):
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-        return {line.split(":", 2)[2].lstrip("/") for line in lines if line.count(":") >= 2}
-    return set()
+def _resident(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
 
 
 @dataclass
@@ -93,6 +84,8 @@ class GroupMeter:
             child = psutil.Process(self.pid)
             for process in [child, *child.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
+                    if process.name() == GUARD:
+                        continue
                     resident += process.memory_info().rss
                     times = process.cpu_times()
                     cpu += times.user + times.system + times.children_user + times.children_system
@@ -120,6 +113,8 @@ class Watch:
         self._cpu0, self._written0 = self._meter.cpu_s, self._meter.written
         self._started = self._progressed = time.monotonic()
         self._memory = int(limits.memory_fraction * memory_limit(limits))
+        self._group = memory_group()
+        self._kills = kills(self._group)
 
     def _check(self) -> None:
         """Raise what ends the attempt, if anything does."""
@@ -130,10 +125,8 @@ class Watch:
         if (self._meter.cpu_s, self._meter.written) != before:
             self._progressed = now
         if resident > self._memory:
-            raise ResourceExhausted(
-                f"stage {self._task.stage} of {self._task.unit} used {resident} bytes of memory, the limit is "
-                f"{self._memory} bytes; give it more memory or ask for smaller products"
-            )
+            raise self._exhausted(f"used {resident} bytes of memory, the limit is {self._memory} bytes")
+        self._check_group(resident)
         if now - self._started > self._task.limits.time_s:
             raise Retryable(
                 f"stage {self._task.stage} of {self._task.unit} ran longer than its limit of "
@@ -144,6 +137,30 @@ class Watch:
                 f"stage {self._task.stage} of {self._task.unit} made no progress (no report, no CPU time, nothing "
                 f"written) for {self._limits.stall_after_s:g} s"
             )
+
+    def _check_group(self, resident: int) -> None:
+        """End the child before the kernel does: the largest of several, which is the one that helps."""
+        if self._group is None:
+            return
+        limit, used = int(self._limits.memory_fraction * self._group.limit), self._group.used()
+        if used > limit and resident >= max((_resident(child) for child in psutil.Process().children()), default=0):
+            raise self._exhausted(
+                f"used {resident} bytes of memory; with all that shares its control group these are {used} bytes, the "
+                f"limit is {limit} bytes"
+            )
+
+    def _exhausted(self, how: str) -> ResourceExhausted:
+        what = f"stage {self._task.stage} of {self._task.unit}"
+        return ResourceExhausted(f"{what} {how}; give it more memory or ask for smaller products")
+
+    def _explained(self, error: ChildDied) -> Exception:
+        """Return why the child died: by the kernel's hand for want of memory, when its counter says so."""
+        if error.status != -signal.SIGKILL or kills(self._group) == self._kills:
+            return error
+        limit = memory_limit(self._limits)
+        return self._exhausted(
+            f"was ended by the kernel for want of memory, at {self._meter.peak} bytes or more of {limit} bytes"
+        )
 
     def usage(self) -> Usage:
         """Return what the attempt has cost so far."""
@@ -161,7 +178,7 @@ class Watch:
         Raises
         ------
         ChildDied
-            If the child ended by itself.
+            If the child ended by itself, or somebody else ended it.
         ResourceExhausted, Retryable
             If it used too much memory or time, or stalled; the child is dead then.
         Frozen
@@ -178,6 +195,8 @@ class Watch:
                 self._check()
             self._pulse.beat()
             return conversation.result()
+        except ChildDied as error:
+            raise self._explained(error) from error
         finally:
             await completed(self._settle(conversation))
 

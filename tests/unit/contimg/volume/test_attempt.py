@@ -1,16 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from toy_stages import toy_task
 
-from contimg.models.manifest import AttemptRecord, AttemptState
+from contimg.models.manifest import AttemptState
 from contimg.volume.attempt import (
     TaskLock,
     _try_number,
@@ -18,10 +17,10 @@ from contimg.volume.attempt import (
     find_directories,
     has_live_holder,
     is_abandoned,
+    note_wait,
     open_attempt,
     read_records,
     settle,
-    tally,
 )
 
 TASK = toy_task()
@@ -129,21 +128,9 @@ def test_unreadable_records_are_left_out(layout):
     assert opened(layout).record.number == 3
 
 
-OUTCOMES = st.tuples(st.integers(0, 3), st.sampled_from(["running", "committed", "Retryable", "WorkerLost", "back"]))
-
-
-@given(st.lists(OUTCOMES, max_size=12), st.integers(0, 3))
-def test_tries_count_in_the_highest_round_alone(outcomes, asked):
-    records = [record_of(number, *outcome) for number, outcome in enumerate(outcomes, start=1)]
-    count = tally(records, asked)
-    assert count.round == max([asked, *(round_ for round_, _ in outcomes)])
-    inside = [what for round_, what in outcomes if round_ == count.round]
-    assert (count.failed, count.lost) == (inside.count("Retryable"), inside.count("WorkerLost"))
-    assert (count.last is None) == (not {"Retryable", "WorkerLost", "back"} & set(inside))
-
-
-def record_of(number: int, round_: int, what: str) -> AttemptRecord:
-    state = what if what in {"running", "committed"} else "failed"
-    error = {"back": "Retryable"}.get(what, what) if state == "failed" else ""
-    common = {"task": TASK.task, "stage": "toy", "unit": "u", "group": "g", "started": "2026-01-25T22:00:13Z"}
-    return AttemptRecord(number=number, round=round_, state=state, error=error, counted=what == "Retryable", **common)
+def test_a_wait_is_written_down_until_an_attempt_opens(layout):
+    note_wait(layout, TASK.task, "WaitingForSpace: 7 bytes are missing")
+    assert json.loads(layout.wait(TASK.task).read_bytes())["sentence"] == "WaitingForSpace: 7 bytes are missing"
+    assert read_records(layout, TASK.task) == []
+    assert opened(layout).record.number == 1
+    assert not layout.wait(TASK.task).exists()

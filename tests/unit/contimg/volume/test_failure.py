@@ -5,17 +5,13 @@ from toy_stages import toy_task
 
 from contimg.errors import DataQuality, ResourceExhausted, WorkerLost
 from contimg.limits import MIB, ProtocolLimits
-from contimg.models.manifest import AttemptRecord, Usage
-from contimg.volume.attempt import Tally, open_attempt, read_records
-from contimg.volume.failure import Failure, backoff_s, close_failed, forbids_another
+from contimg.models.attempts import Tally
+from contimg.models.manifest import Usage
+from contimg.volume.attempt import open_attempt, read_records
+from contimg.volume.failure import Failure, backoff_s, close_failed
 
 LIMITS = ProtocolLimits()
 TASK = toy_task()
-
-
-def last(error: str) -> AttemptRecord:
-    common = {"stage": "toy", "unit": "u", "group": "g", "started": "2026-01-25T22:00:13Z", "state": "failed"}
-    return AttemptRecord(task=TASK.task, number=1, error=error, **common)
 
 
 @pytest.mark.parametrize(("failed", "least"), [(1, 30), (2, 120), (3, 480), (4, 1800), (9, 1800)])
@@ -24,22 +20,6 @@ def test_back_off_grows_fourfold_to_half_an_hour(failed, least):
     assert min(waits) >= least
     assert max(waits) <= 1.1 * least
     assert len(waits) > 10
-
-
-@pytest.mark.parametrize(
-    ("count", "final"),
-    [
-        (Tally(0), False),
-        (Tally(0, failed=2, last=last("Retryable")), False),
-        (Tally(0, failed=3, last=last("Retryable")), True),
-        (Tally(0, failed=1, last=last("DataQuality")), True),
-        (Tally(0, failed=1, last=last("FromTheFuture")), True),
-        (Tally(0, lost=9, last=last("WorkerLost")), False),
-        (Tally(0, lost=10, last=last("WorkerLost")), True),
-    ],
-)
-def test_when_a_task_is_given_up(count, final):
-    assert forbids_another(count, 3, LIMITS) is final
 
 
 def test_what_counts_as_a_try():

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contimg.models.params import specs
-from contimg.volume.layout import DATA_TYPES, ENVIRONMENT, Layout
+from contimg.errors import BadConfig, BadInput
+from contimg.models.observation import RawFile
+from contimg.models.spec import data_types, references
+from contimg.volume import disk
+from contimg.volume.layout import Layout, variables
 
 PLAIN = Layout(Path("/s"), Path("/d"))
+NAMES = [name for name, _, _ in variables()]
 
 HOMES = {
     "raw_ms": "/s/raw/ms",
@@ -32,20 +36,18 @@ DIRECTORIES = {
     "locks": "/s/.locks",
     "incoming": "/d/incoming",
     "archive": "/d/products",
-    "catalogs": "/d/state/config/catalogs",
     "state": "/d/state",
     "observations": "/d/state/observations",
     "quarantine": "/d/state/quarantine",
     "attempts": "/d/state/attempts",
     "manifests": "/d/state/manifests",
     "groups": "/d/state/groups",
-    "flags": "/d/state/config/flags",
     "logs": "/d/state/logs",
 }
 
 
 def test_every_data_type_has_the_home_of_the_design():
-    assert {name: str(PLAIN.home(name)) for name in DATA_TYPES} == HOMES
+    assert {name: str(PLAIN.home(name)) for name in data_types()} == HOMES
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)
@@ -58,34 +60,20 @@ def test_runs_lie_hidden_in_their_homes():
     assert PLAIN.active("imaging") == Path("/s/workspace/active/imaging")
 
 
+def test_a_data_type_that_nobody_makes_is_named():
+    with pytest.raises(BadConfig, match="no installed stage makes data type 'picture'"):
+        PLAIN.home("picture")
+
+
 def test_there_are_four_indexes_in_the_state_directory():
     assert {path.name for path in PLAIN.databases.values()} == {
         "ingest.sqlite3", "products.sqlite3", "cal_registry.sqlite3", "data_registry.sqlite3"}  # fmt: skip
     assert {path.parent for path in PLAIN.databases.values()} == {PLAIN.state}
 
 
-def test_every_installed_stage_has_a_data_type_of_its_own_as_home():
-    homes = {spec.home: name for name, spec in specs().items()}
-    assert set(homes) == set(DATA_TYPES)
-    assert {name: DATA_TYPES[home].stage for home, name in homes.items()} == {name: name for name in specs()}
-    assert {DATA_TYPES[spec.home].workspace for spec in specs().values()} == {s.workspace for s in specs().values()}
-
-
-def test_retention_is_the_designs():
-    days = {name: row.retention_days for name, row in DATA_TYPES.items()}
-    assert days == {
-        "raw_ms": 7, "group": None, "calibration_table": 90, "calibrated_ms": 7, "image": 30, "mosaic": 90,
-        "catalog": 90, "metadata": 90}  # fmt: skip
-
-
-def test_raw_visibilities_are_never_published_and_big_ones_only_on_request():
-    assert DATA_TYPES["raw_ms"].archive == ""
-    assert {name for name, row in DATA_TYPES.items() if row.archive_optional} == {
-        "calibration_table", "calibrated_ms", "image"}  # fmt: skip
-
-
 def every_path(layout: Layout) -> dict[str, Path]:
-    found = {f"home {name}": layout.home(name) for name in DATA_TYPES}
+    found = {f"home {name}": layout.home(name) for name in data_types()}
+    found |= {f"reference {kind}": layout.reference(kind) for kind in references()}
     found |= {name: getattr(layout, name) for name in DIRECTORIES}
     return found | {"active": layout.active("x")} | {f"db {k}": v for k, v in layout.databases.items()}
 
@@ -100,7 +88,7 @@ MOVED = {
     "CONTIMG_WORKSPACE_DIR": {"active"},
     "CONTIMG_INCOMING_DIR": {"incoming"},
     "CONTIMG_PUBLISHED_PRODUCTS_DIR": {"archive"},
-    "CONTIMG_CATALOG_DIR": {"catalogs"},
+    "CONTIMG_CATALOG_DIR": {"reference catalog"},
 }
 """What a variable moves, and nothing else: above all no locks and no failed logs with the workspace."""
 
@@ -114,16 +102,16 @@ def test_a_variable_moves_its_directory_and_nothing_else(variable):
     assert all(str(after[name]).startswith("/elsewhere/x") for name in changed)
 
 
-def test_the_state_directory_takes_records_and_databases_along_but_not_the_catalogs():
+def test_the_state_directory_takes_records_databases_and_reference_data_along():
     moved = Layout.from_environment({"CONTIMG_DATA_BASE": "/d", "CONTIMG_STATE_DIR": "/fast/state"})
     inside = {name for name, path in every_path(moved).items() if str(path).startswith("/fast/state")}
-    assert inside == {"state", "observations", "quarantine", "attempts", "manifests", "groups", "flags", "logs"} | {
-        f"db {name}" for name in PLAIN.databases}  # fmt: skip
+    assert inside == {name for name, path in every_path(PLAIN).items() if str(path).startswith("/d/state")}
 
 
-def test_every_variable_is_tested_here():
+def test_every_variable_is_tested_here_and_has_a_meaning():
     rest = {"CONTIMG_STAGE_BASE", "CONTIMG_DATA_BASE", "CONTIMG_STATE_DIR"}
-    assert set(MOVED) | rest == set(ENVIRONMENT)
+    assert set(MOVED) | rest == set(NAMES)
+    assert all(default and meaning.endswith(".") for _, default, meaning in variables())
 
 
 def test_the_defaults_are_the_designs_and_empty_counts_as_unset(monkeypatch):
@@ -135,14 +123,27 @@ def test_the_defaults_are_the_designs_and_empty_counts_as_unset(monkeypatch):
 
 @given(
     chosen=st.dictionaries(
-        st.sampled_from(sorted(ENVIRONMENT)), st.from_regex(r"/[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True)
+        st.sampled_from(sorted(NAMES)), st.from_regex(r"/[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True)
     )
 )
 def test_a_child_that_reads_the_environment_sees_the_same_tree(chosen):
     layout = Layout.from_environment(chosen)
     child = Layout.from_environment(layout.as_environment())
     assert every_path(child) == every_path(layout)
-    assert set(layout.as_environment()) == set(ENVIRONMENT)
+    assert set(layout.as_environment()) == set(NAMES)
+
+
+@pytest.mark.parametrize("variable", NAMES)
+def test_a_dollar_in_any_directory_is_refused_and_the_variable_named(variable):
+    with pytest.raises(BadConfig, match=r"CONTIMG_\w+: the directory \S*/do\$HOME\S* has a '\$' in its name"):
+        Layout.from_environment({variable: "/a/do$HOME"})
+
+
+def test_a_dollar_above_a_relative_directory_is_refused_too(tmp_path, monkeypatch):
+    (tmp_path / "a$b").mkdir()
+    monkeypatch.chdir(tmp_path / "a$b")
+    with pytest.raises(BadConfig, match="has a '\\$' in its name"):
+        Layout(Path("stage"), Path("data"))
 
 
 def test_two_layouts_are_equal_when_their_directories_are_written_alike():
@@ -152,5 +153,37 @@ def test_two_layouts_are_equal_when_their_directories_are_written_alike():
 
 def test_no_home_lies_inside_another():
     """Else a scan of one type's names would walk into another's."""
-    homes = [PLAIN.home(name) for name in DATA_TYPES]
+    homes = [PLAIN.home(name) for name in data_types()]
     assert not [(a, b) for a in homes for b in homes if a != b and a.is_relative_to(b)]
+
+
+def raw(path: str, root: int = 0) -> RawFile:
+    return RawFile(path=path, root=root, role="sb00", bytes=1, digest="0")
+
+
+def test_raw_files_lie_in_one_of_several_directories_or_anywhere():
+    layout = Layout(Path("/s"), Path("/d"), {"CONTIMG_INCOMING_DIR": "/one:/two"})
+    assert layout.incoming_roots == (Path("/one"), Path("/two"))
+    assert layout.raw_file(raw("2026/a", 1)) == Path("/two/2026/a")
+    assert layout.raw_file(raw("/three/a")) == Path("/three/a")
+    with pytest.raises(BadConfig, match=r"names 2 directories, a lies in number 3"):
+        layout.raw_file(raw("a", 2))
+
+
+def test_a_record_is_found_by_its_id_alone(tmp_path):
+    layout = Layout(tmp_path / "s", tmp_path / "d")
+    assert layout.find_observation("42") is None
+    disk.write(layout.observations / "2026-01-25" / "42.json", "{}")
+    disk.write(layout.observations / "2026-01-26" / "420.json", "{}")
+    assert layout.find_observation("42") == layout.observations / "2026-01-25" / "42.json"
+
+
+def test_reference_data_lie_under_the_name_of_their_kind():
+    assert PLAIN.reference_file("catalog:nvss.csv") == Path("/d/state/config/catalogs/nvss.csv")
+    assert PLAIN.reference_file("flags:2026-01-25") == Path("/d/state/config/flags/2026-01-25.txt")
+
+
+@pytest.mark.parametrize("name", ["beam:x", "catalog:", "catalog:../../ingest.json", "catalog", "flags:/etc/passwd"])
+def test_a_name_of_reference_data_leads_nowhere_else(name):
+    with pytest.raises(BadInput, match="is not <kind>:<file> with a kind of"):
+        PLAIN.reference_file(name)

@@ -6,8 +6,8 @@ from toy_stages import toy_task
 from contimg.models.manifest import Usage
 from contimg.stage import ProductDraft, StageResult
 from contimg.volume.attempt import open_attempt
-from contimg.volume.commit import Made, commit
-from contimg.volume.names import _exchange, name_products, names_of
+from contimg.volume.commit import Reply, commit
+from contimg.volume.names import name_products, named_run, names_of
 
 DRAFTS = (
     ProductDraft("image", "t", "tree", ("d/t.image",)),
@@ -25,7 +25,7 @@ def run_of(layout):
         (attempt.path / "tree").mkdir()
         (attempt.path / "tree" / "leaf").write_text(text)
         (attempt.path / "file").write_text(text)
-        return commit(layout, attempt, task, Made(StageResult(DRAFTS)), Usage())
+        return commit(layout, attempt, task, Reply(StageResult(DRAFTS)), Usage())
 
     return make
 
@@ -68,26 +68,10 @@ def test_a_person_s_directory_or_file_is_kept_beside(layout, run_of):
     (standing / "mine").write_text("kept")
     (standing.parent / "f.fits").write_text("kept too")
     name_products(layout, run)
-    kept = standing.with_name(f"t.image.before-{run.manifest.task}")
+    kept = standing.with_name("t.image.before-1")
     assert (kept / "mine").read_text() == "kept"
-    assert standing.with_name(f"f.fits.before-{run.manifest.task}").read_text() == "kept too"
+    assert standing.with_name("f.fits.before-1").read_text() == "kept too"
     assert (standing / "leaf").read_text() == "one"
-
-
-def test_dying_between_exchange_and_rename_loses_nothing(layout, run_of):
-    run = run_of("one")
-    standing = layout.home("image") / "d" / "t.image"
-    standing.mkdir(parents=True)
-    (standing / "mine").write_text("kept")
-    temporary = standing.with_name(f".t.image.{run.manifest.task}")
-    temporary.symlink_to(f"../.runs/{run.manifest.task}/tree")
-    _exchange(temporary, standing)
-    name_products(layout, run)
-    assert sorted(path.name for path in standing.parent.iterdir()) == [
-        "f.fits",
-        "t.image",
-        f"t.image.before-{run.manifest.task}",
-    ]
 
 
 def test_a_left_over_temporary_link_is_no_obstacle(layout, run_of):
@@ -104,3 +88,15 @@ def test_the_tree_may_be_moved(layout, run_of, tmp_path):
     layout.stage_base.rename(tmp_path / "moved")
     moved = tmp_path / "moved" / layout.home("image").relative_to(layout.stage_base)
     assert (moved / "d" / "f.fits").read_text() == "one"
+
+
+def test_the_run_that_the_names_lead_to_is_the_previous_one(layout, run_of):
+    one, task = run_of("one"), toy_task(text="two")
+    assert named_run(layout, task) is None
+    name_products(layout, one)
+    assert named_run(layout, task.model_copy(update={"date": "d"})) == one
+    assert named_run(layout, task.model_copy(update={"date": "d", "unit": "other"})) is None
+    assert named_run(layout, toy_task(text="one").model_copy(update={"date": "d"})) is None, "it is the task itself"
+    two = run_of("two")
+    name_products(layout, two)
+    assert named_run(layout, toy_task(text="three").model_copy(update={"date": "d"})) == two

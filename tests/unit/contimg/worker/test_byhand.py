@@ -5,7 +5,7 @@ from toy_stages import SPEC
 
 from contimg.errors import BadConfig, DataQuality
 from contimg.models.manifest import Manifest
-from contimg.models.params import Scope
+from contimg.models.spec import Scope
 from contimg.worker import byhand
 from contimg.worker.byhand import run_by_hand
 

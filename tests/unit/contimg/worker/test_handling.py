@@ -3,20 +3,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from nats_fixture import QUICK, eventually
-from toy_stages import toy_task
+from toy_stages import SPEC, toy_task
 
 from contimg.errors import Damaged, Unavailable
 from contimg.limits import MIB
 from contimg.models.task import Task
 from contimg.volume.attempt import TaskLock, find_directories, open_attempt, read_records
 from contimg.volume.commit import read_run
+from contimg.worker.admission import Admission
 from contimg.worker.warm import WarmChild
 
 
@@ -93,6 +93,7 @@ async def test_a_message_of_an_older_round_counts_in_the_highest(bench):
         ("abort", ["Retryable", "Terminal"], "SIGABRT"),
         ("exit", ["Retryable", "Terminal"], "exit code 7"),
         ("untold", ["Retryable", "Terminal"], "is not JSON serializable"),
+        ("talkative", ["Terminal"], "the info of stage toy has 70"),
         ("figure", ["Retryable", "Terminal"], "validation error"),
     ],
 )
@@ -246,6 +247,9 @@ async def test_no_start_without_space(bench):
     assert outcomes(bench, task) == []
     assert "WaitingForSpace: " in waiting.data["what"]
     assert "bytes are missing in" in waiting.data["what"]
+    assert json.loads(bench.layout.wait(task.task).read_bytes())["sentence"].startswith("WaitingForSpace: ")
+    await done(bench, task, "committed")
+    assert not bench.layout.wait(task.task).exists()
 
 
 async def test_a_silent_keeper_is_told_until_it_understands(bench):
@@ -260,29 +264,68 @@ async def test_a_silent_keeper_is_told_until_it_understands(bench):
     assert len(told) == 3
 
 
-async def test_an_effect_that_fails_is_a_failed_try_and_the_run_stays(bench):
+async def test_an_effect_that_fails_is_a_failed_try_and_the_run_stays(bench, monkeypatch):
     calls = []
-
-    def effect(run, task):
-        calls.append(threading.current_thread() is threading.main_thread())
-        if len(calls) == 1:
-            raise Unavailable("the object store is away")
-
+    monkeypatch.setattr("toy_stages.EFFECTS", calls)
     task = toy_task()
-    await done(bench, task, "committed", effects={"toy": effect})
-    assert calls == [False, False]
+    await done(bench, task, "committed", spec=SPEC.model_copy(update={"effect": "toy_stages:effect"}))
+    assert calls == [(task.task, False), (task.task, False)], "not on the main thread"
+    assert bench.registered[-1] == {"kind": "group", "record": {"group": "g1"}}
     assert sorted(outcomes(bench, task)) == [("committed", "", True), ("failed", "Unavailable", True)]
 
 
-async def test_a_damaged_run_is_named_with_the_cure_and_not_done_again(bench):
+async def test_a_damaged_run_is_moved_aside_and_done_again(bench):
     task = toy_task()
     run = bench.layout.run("image", task.task)
     run.mkdir(parents=True)
-    (run / "manifest.json").write_text("{}")
-    await done(bench, task, "failed")
-    (record,) = read_records(bench.layout, task.task)
-    assert record.error == "Damaged"
-    assert f"move {run} away" in record.message
+    (run / "manifest.json").write_text("{garbage")
+    await done(bench, task, "committed")
+    assert outcomes(bench, task) == [("committed", "", True)]
+    assert (run.with_name(f"{task.task}.damaged-1") / "manifest.json").read_text() == "{garbage"
+    assert read_run(bench.layout, "image", task.task) is not None
+
+
+async def test_a_damaged_input_is_moved_aside_and_asked_for_again(bench):
+    first = toy_task()
+    await done(bench, first, "committed")
+    run = bench.layout.run("image", first.task)
+    (run / "toy.txt").chmod(0o644)
+    (run / "toy.txt").write_text("cut")
+    second = toy_task(text="second", tries=1).model_copy(update={"inputs": {"image": (first.task,)}})
+    await done(bench, second, "failed")
+    (record,) = read_records(bench.layout, second.task)
+    assert (record.error, "the engine asks for it again" in record.message) == ("Retryable", True)
+    assert not run.exists(), "so that the keeper reports it as not present"
+    await done(bench, first, "committed")
+    await done(bench, second.model_copy(update={"round": 1}), "committed")
+
+
+async def test_what_was_withdrawn_while_it_waited_for_a_slot_is_not_begun(bench, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    admission, waiting = Admission(1, 0), toy_task(text="nobody wants it")
+    async with bench.working(slots=2, admission=admission):
+        await bench.bus.ask(toy_task("gate", path=str(gate)))
+        await eventually(Path(f"{gate}.here").exists)
+        await bench.bus.ask(waiting)
+        async with asyncio.timeout(10):
+            while (await bench.bus._jetstream.consumer_info("CONTIMG_TASKS", "main-toy")).num_ack_pending < 2:  # noqa: ASYNC110 - the server decides
+                await asyncio.sleep(0.01)
+        await bench.bus.withdraw("toy", waiting.task)
+        await asyncio.to_thread(gate.write_bytes, b"go")
+        await bench.heard("committed")
+        await bench.drained()
+    assert outcomes(bench, waiting) == []
+
+
+async def test_a_disk_that_takes_nothing_is_a_wait_with_a_reason(bench):
+    bench.layout.active("").parent.parent.mkdir(parents=True, exist_ok=True)
+    bench.layout.active("").parent.write_text("a file in the way of workspace")
+    async with bench.working():
+        await bench.bus.ask(toy_task())
+        (waiting, *_) = await bench.heard("progress")
+    assert "the worker of stage toy cannot use its disk" in waiting.data["what"]
+    assert outcomes(bench, toy_task()) == []
 
 
 async def test_a_run_that_the_keeper_refuses_is_a_failure_that_says_why(bench):

@@ -36,7 +36,8 @@ from contimg.volume import attempt as attempt_module
 from contimg.volume.attempt import Attempt, TaskLock, is_abandoned, read_records
 from contimg.volume.commit import read_run
 from contimg.worker import handling
-from contimg.worker.handling import Handling, Tools
+from contimg.worker.admission import Admission
+from contimg.worker.handling import Handling, Slot
 from contimg.worker.warm import ChildDied
 
 ME: contextvars.ContextVar[Puppet] = contextvars.ContextVar("me")
@@ -69,6 +70,9 @@ class Message:
     async def term(self):
         self.ended = "term"
 
+    async def withdrawn(self):
+        return False
+
 
 class Bus:
     async def event(self, *_):
@@ -94,10 +98,17 @@ class Child:
         product = {"type": "image", "id": "x", "path": "x", "names": [f"{task.date}/x"], "role": ""}
         figures = [judge("toy.x", 1.0).model_dump(mode="json")]
         result = {"products": [product], "figures": figures, "info": {}, "date": ""}
-        return {"result": result, "inputs": [], "raw": [], "software": {}}
+        return {"reply": {"result": result, "inputs": [], "raw": [], "software": {}}}
 
     async def end(self):
         return -9
+
+
+class PuppetSlot(Slot):
+    outcome = ""
+
+    async def child(self):
+        return Child(self.outcome)
 
 
 class Puppet:
@@ -122,19 +133,12 @@ class Puppet:
         self._stands.release()
 
     async def _handle(self):
-        async def give():
-            return Child(self.outcome)
-
-        async def nothing():
-            pass
-
         async def register(payload):
             self.registered.append(payload)
 
-        tools = Tools(
-            self.layout, Bus(), SPEC, QUICK, register, None, asyncio.Semaphore(), child=give, drop_child=nothing
-        )
-        await Handling(tools, self.message).run()
+        slot = PuppetSlot(self.layout, Bus(), SPEC, QUICK, register, Admission(1, 0))
+        slot.outcome = self.outcome
+        await Handling(slot, self.message).run()
 
     def _release(self):
         """Do what the kernel does for a dead process."""
