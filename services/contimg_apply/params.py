@@ -36,5 +36,6 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_apply.stage:Apply",
+    recognise="contimg_apply.recognise:recognise",
     time_limit_s=3600.0,
 )

@@ -76,6 +76,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_convert.stage:Convert",
+    recognise="contimg_convert.recognise:recognise",
     info=ConvertInfo,
     time_limit_s=1800.0,
     reference=(Reference(kind="flags", directory="config/flags", suffix=".txt", by_date=True),),

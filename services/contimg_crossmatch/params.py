@@ -73,6 +73,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_crossmatch.stage:CrossmatchStage",
+    recognise="contimg_crossmatch.recognise:recognise",
     info=CrossmatchInfo,
     optional=True,
     time_limit_s=1800.0,

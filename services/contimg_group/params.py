@@ -40,6 +40,7 @@ SPEC = StageSpec(
     params=GroupParams,
     makes=(DataType(name="group", home="raw/groups", workspace="grouping", archive="metadata", validated=True),),
     runner="contimg_group.stage:Group",
+    recognise="contimg_group.recognise:recognise",
     info=GroupInfo,
     time_limit_s=300.0,
 )

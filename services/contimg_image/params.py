@@ -76,7 +76,7 @@ class ImageInfo(StageInfo):
 SPEC = StageSpec(
     name="image",
     scope=Scope.OBSERVATION,
-    recipe_version=1,
+    recipe_version=2,
     params=ImageParams,
     makes=(
         DataType(
@@ -92,6 +92,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_image.stage:ImageStage",
+    recognise="contimg_image.recognise:recognise",
     info=ImageInfo,
     time_limit_s=3600.0,
 )

@@ -71,6 +71,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_mosaic.stage:MosaicStage",
+    recognise="contimg_mosaic.recognise:recognise",
     info=MosaicInfo,
     options=MosaicOptions,
     decide="contimg_mosaic.decide:decide",

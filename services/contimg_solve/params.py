@@ -117,6 +117,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_solve.stage:Solve",
+    recognise="contimg_solve.recognise:recognise",
     info=SolveInfo,
     options=SolveOptions,
     decide="contimg_solve.decide:decide",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from toy_stages import SPEC
 
@@ -12,7 +14,8 @@ from contimg.worker.byhand import run_by_hand
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    monkeypatch.setattr(byhand, "spec_of", lambda name: SPEC.model_copy(update={"name": name}))
+    spec = SPEC.model_copy(update={"recognise": "contimg_mosaic.recognise:recognise"})
+    monkeypatch.setattr(byhand, "spec_of", lambda name: spec.model_copy(update={"name": name}))
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def test_products_and_a_manifest_in_a_new_directory(image, tmp_path):
     assert not (out / "scratch.tmp").exists()
     assert Manifest.model_validate_json((out / "manifest.json").read_text()) == manifest
     assert (manifest.unit, manifest.group, manifest.params["text"]) == ("2026-01-25T22:00:13_tag", "byhand", "abc")
-    assert manifest.date == "2026-01-25"
+    assert manifest.date == f"{datetime.now(UTC):%Y-%m-%d}", "a bare file tells no date"
     assert [one.home for one in manifest.inputs] == ["image"]
     assert reports[-1] == (2, 2, "files")
     assert sorted(path.name for path in tmp_path.iterdir()) == [image.name, "out"]
@@ -58,6 +61,12 @@ def test_an_existing_result_and_a_wrong_parameter_are_refused(image, tmp_path):
 
 
 def test_group_stages_get_no_observation(image, tmp_path, monkeypatch):
-    spec = SPEC.model_copy(update={"scope": Scope.GROUP})
+    spec = SPEC.model_copy(update={"scope": Scope.GROUP, "recognise": "contimg_mosaic.recognise:recognise"})
     monkeypatch.setattr(byhand, "spec_of", lambda _: spec)
     assert run_by_hand("toy", [image], {}, tmp_path / "out").unit == "2026-01-25T22:00:13_tag"
+
+
+def test_a_watcher_has_nothing_to_run_by_hand(image, tmp_path, monkeypatch):
+    monkeypatch.setattr(byhand, "spec_of", lambda _: SPEC.model_copy(update={"makes": (), "scope": Scope.WATCHER}))
+    with pytest.raises(BadConfig, match="stage toy has no tasks: it watches what arrives"):
+        run_by_hand("toy", [image], {}, tmp_path / "out")

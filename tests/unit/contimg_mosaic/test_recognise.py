@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from contimg_mosaic.recognise import recognise
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("x.fits", ("image", "fits", "x")),
+        ("x_pb.fits", ("image", "pb", "x")),
+        ("x.image/", ("image", "", "x")),
+        ("x.ms/", None),
+    ],
+)
+def test_what_a_bare_file_is_to_this_stage(tmp_path, name, kind):
+    """A slash stands for a measurement set or a table: a directory with its subtables."""
+    if name.endswith("/"):
+        for table in ("ANTENNA", "FIELD"):
+            (tmp_path / name / table).mkdir(parents=True)
+    else:
+        (tmp_path / name).touch()
+    assert recognise(tmp_path / name) == kind
