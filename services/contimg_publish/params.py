@@ -56,6 +56,7 @@ SPEC = StageSpec(
     info=PublishInfo,
     options=PublishOptions,
     decide="contimg_publish.decide:decide",
+    effect="contimg_publish.effect:publish",
     judges=True,
     time_limit_s=1800.0,
 )

@@ -172,6 +172,8 @@ def _state(graph: Graph, plan: StagePlan, task: str) -> tuple[State, str, str]:
     tried = graph.facts.tries.get(task)
     if tried is not None and tried.running:
         return State.RUNNING, "", ""
+    if tried is not None and tried.waits and not tried.final:
+        return State.OPEN, "", tried.waits
     if tried is None or tried.round < graph.wish.group.spec.replay or not tried.final:
         return State.OPEN, "", ""
     return State.FAILED, *_failure(tried)

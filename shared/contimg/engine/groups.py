@@ -18,6 +18,8 @@ __all__ = ["LABEL", "Formed", "Ungrouped", "form_groups", "last_formed", "reach"
 
 LABEL = "contimg.dsa110.org/survey"
 """Label of a group that a survey formed; its value is the survey's name."""
+LATELY = 10
+"""Recordings of a run whose mean declination the next one is compared with."""
 _STAMP = "%Y%m%dt%H%M%Sz"
 Records = tuple[ObservationRecord, ...]
 
@@ -63,7 +65,7 @@ def form_groups(
     """Form the next groups in time order; what was formed stays, and the chain goes on from it.
 
     A run breaks where the next recording starts more than ``maxGap`` after the last one, or lies more than
-    ``decTolerance`` from the mean of the run's last ``size`` recordings. Inside a run each group takes the last
+    ``decTolerance`` from the mean of the run's last ten recordings. Inside a run each group takes the last
     ``overlap`` members of the one before and the next ones up to ``size``, and never spans more than ``maxSpan`` from
     first to last start. What is left when the run has ended is a shorter tail group if that has ``minSize`` members.
 
@@ -103,9 +105,8 @@ def form_groups(
     settled = [item for item in ahead if horizon is None or item.start < horizon]
     left += _each(late, _LATE)
     if horizon is not None:
-        left += _each(
-            ahead[len(settled) :], f"waits for the file set of {stamp(horizon)}, which is still being written"
-        )
+        beyond = f"waits for the file set of {stamp(horizon)}, which is still being written"
+        left += _each(ahead[len(settled) :], beyond)
     return _form(_Line(survey, head, settled, horizon, now, limits or ProtocolLimits()), {g.name for g in formed}, left)
 
 
@@ -203,7 +204,7 @@ def _runs(line: _Line) -> list[_Run]:
 
 
 def _continues(run: Sequence[ObservationRecord], item: ObservationRecord, rules: GroupRules) -> bool:
-    lately = run[-rules.size :]
+    lately = run[-LATELY:]
     mean = sum(member.dec_deg for member in lately) / len(lately)
     near = round(abs(item.dec_deg - mean), 6) <= rules.dec_tolerance_deg
     return near and item.start - run[-1].start <= timedelta(seconds=rules.max_gap_s)
@@ -227,7 +228,7 @@ def _chain(run: _Run, rules: GroupRules, formed: int, names: set[str], survey: s
     records, used = run.records, formed
     start = max(formed - rules.overlap, 1) if formed else 0
     while used < len(records):
-        members = _take(records[start:], rules)
+        members = _take(records[start : start + rules.size], rules)
         end = start + len(members)
         if end <= used or len(members) < rules.min_size or _name(survey, members) in names:
             if end >= len(records):
@@ -245,7 +246,7 @@ def _chain(run: _Run, rules: GroupRules, formed: int, names: set[str], survey: s
 
 def _take(records: Sequence[ObservationRecord], rules: GroupRules) -> Records:
     span = timedelta(minutes=rules.max_span_min)
-    return tuple(item for item in records[: rules.size] if item.start - records[0].start <= span)
+    return tuple(item for item in records if item.start - records[0].start <= span)
 
 
 def _left_over(run: _Run, rest: Sequence[ObservationRecord], rules: GroupRules) -> str:

@@ -49,7 +49,7 @@ class Node:
     error: str = ""
     """Class of the failure, of the one that began it when skipped."""
     message: str = ""
-    """Of the failure; of a damaged run, what is wrong with it."""
+    """Of the failure; of a damaged run, what is wrong with it; of an open task, why no worker has begun it."""
     cause: Node | None = None
     """The node whose failure began it, when skipped."""
     choice: Choice | None = None

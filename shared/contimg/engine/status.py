@@ -166,7 +166,7 @@ def unpublished(view: View, record: GroupRecord, graph: Graph) -> GroupStatus:
     publish = view.group.spec.publish
     waits = publish.policy is Policy.MANUAL and not publish.approve
     why = record.reason or f"verdict {record.verdict.value} under policy {publish.policy.value}"
-    cure = "" if waits and record.reason else f"; to publish it, {_permit(waits)}"
+    cure = "" if waits and "publish.approve" in record.reason else f"; to publish it, {_permit(waits)}"
     summary = Summary(
         Phase.UNPUBLISHED,
         Reason.WAITING_FOR_APPROVAL if waits else Reason.POLICY_NOT_MET,
@@ -209,7 +209,7 @@ def _outcome(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[B
     if moving:
         full = graph.facts.bus_full and bool(asked)
         text = f"the message bus is full, {_tasks(len(asked))} cannot be queued yet" if full else _work(graph, asked)
-        text = "; ".join(part for part in (text, _damage(asked), waits) if part)
+        text = "; ".join(part for part in (text, _damage(asked), _held_up(asked), waits) if part)
         return Summary(Phase.RUNNING, Reason.BUS_FULL if full else Reason.RUNNING, text, progressing="True")
     if stalled is not None:
         return Summary(Phase.STALLED, stalled.reason, waits, stalled="True")
@@ -221,6 +221,12 @@ def _damage(asked: Sequence[Node]) -> str:
     """Say which committed runs are made again, and why."""
     found = [node for node in asked if node.state is State.RELEASED and node.message]
     return f"made again: {found[0].plan.name} {found[0].unit} ({clip(found[0].message, FAILURE)})" if found else ""
+
+
+def _held_up(asked: Sequence[Node]) -> str:
+    """Say why workers do not begin what they have."""
+    found = [node for node in asked if node.state is State.OPEN and node.message]
+    return f"{found[0].plan.name} {found[0].unit}: {clip(found[0].message, FAILURE)}" if found else ""
 
 
 def _failed(view: View, goal: Node) -> Summary:

@@ -50,6 +50,8 @@ class Problem:
     """The runs that the stage reads, by data type, in the order of the members."""
     offers: tuple[Offer, ...] = ()
     """Of other groups, in the windows that ``wants`` named, in time order."""
+    recorded: bool = False
+    """Whether a task of this stage and group is on record: what it chose should be among the candidates."""
     now: datetime = field(kw_only=True)
 
     def parameters(self, kind: type[P]) -> P:

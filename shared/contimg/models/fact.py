@@ -64,6 +64,8 @@ class TryFact(Model):
     first: UtcTime | None = None
     """Start of the first attempt of all rounds."""
     last: AttemptRecord | None = None
+    waits: str = ""
+    """Why a worker that has the task has not begun it, in a sentence."""
 
 
 class OfferKey(Model):
@@ -75,6 +77,8 @@ class OfferKey(Model):
     """The time it is good for."""
     position_deg: Annotated[float, Field(ge=-360, le=360)] = 0.0
     """The place it is good for, on the one axis that the stage means, in degrees."""
+    valid_s: Annotated[float, Field(ge=0)] = 0.0
+    """For so long before and after it is as good as new."""
 
 
 class Offer(OfferKey):
@@ -88,11 +92,13 @@ class Offer(OfferKey):
 
 
 class OfferWindow(Model):
-    """Which offers are asked for: those of a stage whose ``at`` lies in [start, end]."""
+    """Which offers are asked for: those of a stage with ``at`` in [start, end] and the position in [low, high]."""
 
     stage: str
     start: UtcTime
     end: UtcTime
+    low_deg: float = -360.0
+    high_deg: float = 360.0
 
 
 class Needs(Model):

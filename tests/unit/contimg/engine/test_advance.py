@@ -9,7 +9,7 @@ import pytest
 from engine_world import DSA, START, STEP, VLA, World, group_of, observation, oid, toy_specs, transit
 
 from contimg.engine.advance import advance
-from contimg.models.fact import TableFact
+from contimg.models.fact import Offer
 from contimg.models.group import GroupStatus, Policy, PublishSpec, Selection
 from contimg.models.observation import ObservationState, Role
 from contimg.models.quality import Verdict
@@ -173,16 +173,14 @@ def test_a_retryable_failure_is_asked_for_again_a_final_one_is_not_until_replay(
     assert world.settle().status.phase == "Published"
 
 
-@pytest.mark.parametrize(("failed", "lost", "given_up"), [(2, 0, False), (3, 0, True), (0, 9, False), (0, 10, True)])
-def test_tries_and_lost_workers_are_capped(failed, lost, given_up):
+@pytest.mark.parametrize("final", [True, False])
+def test_only_the_keeper_says_what_is_given_up(final):
     world = a_world()
     task = world.decide().tasks[0]
     world.start(task)
-    world.tries[task.task] = world.tries[task.task].model_copy(
-        update={"running": False, "failed": failed, "lost": lost}
-    )
+    world.tries[task.task] = world.tries[task.task].model_copy(update={"running": False, "failed": 7, "final": final})
     asked = {item.task for item in advance(world.group, DSA, world.specs, world.facts(), world.now).tasks}
-    assert (task.task not in asked) is given_up
+    assert (task.task not in asked) is final
 
 
 def test_running_tasks_are_not_asked_for():
@@ -354,20 +352,28 @@ def test_staging_gone_asks_from_convert_on():
 
 
 def test_a_record_that_is_gone_stalls_with_inputs_released():
-    world = a_world()
+    world = a_world(observations=Selection(start=START, end=START + 3 * STEP))
     world.decide()
     del world.observations[oid(1)]
-    world.observations[oid(5)] = observation(5)
-    edit(world, observations=Selection(start=START, end=START + 3 * STEP))
+    world.arrive(observation(5))
     status = world.settle().status
     assert (status.phase, status.condition("Stalled").reason) == ("Stalled", "InputsReleased")
     assert oid(1) in status.message
 
 
+def test_an_edit_may_leave_out_members_that_were_shown_before():
+    world = a_world(observations=Selection(start=START, end=START + 3 * STEP))
+    world.decide()
+    edit(world, observations=Selection(start=START, end=START + 2 * STEP))
+    assert world.settle().status.members == (oid(0), oid(1))
+
+
 def test_a_borrowed_table_that_was_cleaned_up_stalls_and_reprocess_chooses_anew():
-    other = TableFact(task="a" * 32, group="g0", calibrator="3C48", transit=START, dec_deg=16.1, verdict=Verdict.PASS)
+    other = Offer(
+        task="a" * 32, stage="solve", group="g0", key="3C48", at=START, position_deg=16.1, verdict=Verdict.PASS
+    )
     world = World(group_of(2)).arrive(observation(0), observation(1))
-    world.tables[other.task] = other
+    world.offers[other.task] = other
     world.runs[other.task] = a_run(world, other.task)
     world.settle()
     edit(world, stages=IMAGING)
@@ -378,8 +384,8 @@ def test_a_borrowed_table_that_was_cleaned_up_stalls_and_reprocess_chooses_anew(
     status = world.decide().status
     assert (status.phase, status.condition("Stalled").reason) == ("Stalled", "InputsReleased")
     assert "reprocess" in status.message
-    fresh = other.model_copy(update={"task": "b" * 32, "transit": START + timedelta(hours=1)})
-    world.tables[fresh.task] = fresh
+    fresh = other.model_copy(update={"task": "b" * 32, "at": START + timedelta(hours=1)})
+    world.offers[fresh.task] = fresh
     world.runs[fresh.task] = a_run(world, fresh.task)
     edit(world, reprocess=1)
     assert world.settle().status.phase == "Published"
@@ -397,17 +403,18 @@ def a_run(world, task):
 
 
 def test_the_choice_is_frozen_by_the_first_solve_record_and_reprocess_looks_again():
-    far = TableFact(
+    far = Offer(
         task="a" * 32,
+        stage="solve",
         group="g0",
-        calibrator="3C48",
-        transit=START - timedelta(hours=20),
-        dec_deg=16.1,
+        key="3C48",
+        at=START - timedelta(hours=20),
+        position_deg=16.1,
         verdict=Verdict.PASS,
     )
-    near = far.model_copy(update={"task": "b" * 32, "transit": START - timedelta(hours=2)})
+    near = far.model_copy(update={"task": "b" * 32, "at": START - timedelta(hours=2)})
     world = World(group_of(2)).arrive(observation(0), observation(1))
-    world.tables[far.task] = far
+    world.offers[far.task] = far
     for table in (far, near):
         world.runs[table.task] = a_run(world, table.task)
     for _ in range(2):
@@ -416,7 +423,7 @@ def test_the_choice_is_frozen_by_the_first_solve_record_and_reprocess_looks_agai
     solve = world.decide().tasks[0]
     assert solve.inputs["calibration_table"] == ("a" * 32,)
     world.fail(solve)
-    world.tables[near.task] = near
+    world.offers[near.task] = near
     assert world.decide().tasks[0].task == solve.task
     world.settle()
     world.stages_run()
@@ -432,15 +439,16 @@ def test_waiting_for_a_transit_names_it_and_then_borrows():
     assert decision.status.condition("Progressing").reason == "WaitingForTransit"
     assert "3C286" in decision.status.message
     assert decision.look_again == coming.transit + timedelta(minutes=30)
-    old = TableFact(
+    old = Offer(
         task="a" * 32,
+        stage="solve",
         group="g0",
-        calibrator="3C48",
-        transit=START - timedelta(days=9),
-        dec_deg=16.1,
+        key="3C48",
+        at=START - timedelta(days=9),
+        position_deg=16.1,
         verdict=Verdict.PASS,
     )
-    world.tables[old.task] = old
+    world.offers[old.task] = old
     world.runs[old.task] = a_run(world, old.task)
     assert world.settle().status.phase == "Waiting"
     world.now = decision.look_again
@@ -462,7 +470,7 @@ def test_calibrator_recordings_are_converted_and_solved_but_not_imaged():
     selection = Selection(start=START, end=START + 5 * STEP)
     world = World(group_of(2, pipeline_name="vla-continuum", observations=selection), pipeline=VLA)
     roles = [Role.FLUX, Role.GAIN, Role.TARGET, Role.TARGET, Role.GAIN]
-    world.arrive(*[observation(i, role=role, telescope="vla") for i, role in enumerate(roles)])
+    world.arrive(*[observation(i, role=role, instrument="vla") for i, role in enumerate(roles)])
     assert world.settle().status.phase == "Published"
     solve = next(task for task in world.executed if task.stage == "solve")
     assert solve.options == {"calibration": {"mode": "scans"}}
@@ -476,7 +484,7 @@ def test_a_calibrator_recording_that_fails_is_left_out_and_named():
     selection = Selection(start=START, end=START + 3 * STEP)
     world = World(group_of(2, pipeline_name="vla-continuum", observations=selection), pipeline=VLA)
     roles = [Role.FLUX, Role.TARGET, Role.GAIN]
-    world.arrive(*[observation(i, role=role, telescope="vla") for i, role in enumerate(roles)])
+    world.arrive(*[observation(i, role=role, instrument="vla") for i, role in enumerate(roles)])
     world.verdicts["convert", oid(2)] = Verdict.FAILED
     assert world.settle().status.phase == "Published"
     assert oid(2) in world.status.condition("Degraded").message

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from engine_world import DSA, World, group_of, observation, oid
 
-from contimg.engine.graph import Graph, State, build, wanted
+from contimg.engine.graph import Graph, build, wanted
+from contimg.engine.node import State
 from contimg.engine.plan import Wish, plan_stages
 from contimg.engine.selection import select
+from contimg.limits import ProtocolLimits
 from contimg.models.quality import Verdict, judge
 
 
@@ -18,10 +20,10 @@ def a_world(count=2, **spec):
 
 def graph_of(world):
     facts = world.facts()
-    plans = plan_stages(world.group, DSA, world.specs)
-    selected = select(world.group, DSA.telescope, facts, world.now, world.status)
+    plans = plan_stages(world.group, DSA, world.specs, ProtocolLimits())
+    selected = select(world.group, DSA.instrument, facts, world.now, world.status, ProtocolLimits())
     wish = Wish(world.group, world.group.spec.digest)
-    return build(Graph(wish, plans, selected, facts, world.now, DSA.telescope))
+    return build(Graph(wish, plans, selected, facts, world.now))
 
 
 def after(world, rounds):

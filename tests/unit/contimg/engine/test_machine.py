@@ -36,10 +36,9 @@ def shuffled(facts: Facts, seed: int) -> Facts:
     return facts.model_copy(
         update={
             "observations": tuple(mixed(facts.observations * 2)),
-            "tables": tuple(mixed(facts.tables * 2)),
+            "offers": tuple(mixed(facts.offers * 2)),
             "runs": dict(mixed(facts.runs.items())),
             "tries": dict(mixed(facts.tries.items())),
-            "groups": dict(mixed(facts.groups.items())),
             "reference": dict(mixed(facts.reference.items())),
         }
     )
@@ -70,7 +69,7 @@ class EngineMachine(RuleBasedStateMachine):
                 group_of(COUNT, name=f"g{number}", observations=selection, min_members=minimum, stages=stages)
             )
         self.worlds = [World(group) for group in groups]
-        for name in ("observations", "runs", "tries", "tables", "records", "reference", "verdicts", "specs"):
+        for name in ("observations", "runs", "tries", "offers", "records", "reference", "verdicts", "specs"):
             setattr(self.worlds[1], name, getattr(self.worlds[0], name))
         self.shared = self.worlds[0]
         self.queue = {}
@@ -104,7 +103,9 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, COUNT + 1), is_open=st.booleans())
     def being_written(self, index, is_open):
         start = START + index * timedelta(seconds=309)
-        writing = (UnsealedFact(start=start, sentence="13 of 16 subbands, missing sb03"),) if is_open else ()
+        writing = (
+            (UnsealedFact(start=start, sentence="13 of 16 subbands, missing sb03", id=oid(index)),) if is_open else ()
+        )
         for world in self.worlds:
             world.unsealed = tuple(item for item in writing if oid(index) not in self.shared.observations)
 

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from contimg.engine.plan import Wish, plan_stages, reference_for
 from contimg.errors import BadConfig
+from contimg.limits import ProtocolLimits
+from contimg.models.group import PublishSpec
 from contimg.models.identity import task_id
-from contimg.models.params import Scope
-from contimg.models.pipeline import Pipeline, PipelineStage
+from contimg.models.spec import Scope
 
 SPECS = toy_specs()
 
 
 def plans(pipeline=DSA, specs=SPECS, **stages):
-    return {plan.name: plan for plan in plan_stages(group_of(1, stages=stages), pipeline, specs)}
+    return {plan.name: plan for plan in plan_stages(group_of(1, stages=stages), pipeline, specs, ProtocolLimits())}
 
 
 def recipe(**changes):
@@ -28,8 +29,14 @@ def recipe(**changes):
 
 
 def with_params(**params):
-    stages = tuple(item.model_copy(update={"params": params.get(item.stage, {})}) for item in DSA.stages)
-    return DSA.model_copy(update={"stages": stages})
+    return staged({name: {"params": given} for name, given in params.items()})
+
+
+def staged(changes, keep=None):
+    """Return the pipeline with other fields in its stages, and only some of these."""
+    chosen = [item for item in DSA.stages if keep is None or item.stage in keep]
+    stages = tuple(item.model_copy(update=changes.get(item.stage, {})) for item in chosen)
+    return DSA.model_copy(update={"spec": DSA.spec.model_copy(update={"stages": stages})})
 
 
 def test_the_watcher_and_disabled_optional_stages_have_no_plan():
@@ -74,20 +81,26 @@ def test_a_stage_that_is_not_installed_is_named():
         plans(specs=specs)
 
 
-def test_a_pipeline_must_end_with_a_group_stage_and_have_no_partitions():
-    short = Pipeline(name="p", title="p", telescope="dsa110", stages=(PipelineStage(stage="convert"),))
+def test_a_pipeline_must_end_with_a_group_stage_and_members_cannot_read_partitions():
     with pytest.raises(BadConfig, match="must end with a stage of scope group"):
-        plans(short)
-    parted = SPECS | {"mosaic": SPECS["mosaic"].model_copy(update={"scope": Scope.PARTITION})}
-    with pytest.raises(BadConfig, match="scope partition"):
+        plans(staged({}, keep=["convert"]))
+    parted = SPECS | {"solve": SPECS["solve"].model_copy(update={"scope": Scope.PARTITION})}
+    with pytest.raises(
+        BadConfig, match="stage 'apply' has scope observation and cannot read the partitions of 'solve'"
+    ):
         plans(specs=parted)
 
 
+def test_what_can_be_included_is_what_the_stages_declare():
+    group = group_of(1, publish=PublishSpec(include=("images", "caltables")))
+    assert plan_stages(group, DSA, SPECS, ProtocolLimits())
+    wrong = group_of(1, publish=PublishSpec(include=("image",)))
+    with pytest.raises(BadConfig, match=r"names 'image'; did you mean 'images'.; known are caltables, images, ms"):
+        plan_stages(wrong, DSA, SPECS, ProtocolLimits())
+
+
 def test_time_limit_is_the_pipeline_s_where_it_has_one():
-    stages = tuple(
-        item.model_copy(update={"time_limit_s": 7.0 if item.stage == "image" else 0.0}) for item in DSA.stages
-    )
-    found = plans(DSA.model_copy(update={"stages": stages}))
+    found = plans(staged({"image": {"time_limit_s": 7.0}}))
     assert (found["image"].limits.time_s, found["mosaic"].limits.time_s) == (7.0, 3600.0)
     assert found["image"].limits.tries == 3
 

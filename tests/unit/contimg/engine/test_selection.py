@@ -9,6 +9,7 @@ from engine_world import START, STEP, group_of, observation, oid
 
 from contimg.engine.selection import select
 from contimg.errors import BadConfig
+from contimg.limits import ProtocolLimits
 from contimg.models.fact import Facts, IngestFact, UnsealedFact
 from contimg.models.group import GroupStatus, Selection
 from contimg.models.observation import ObservationState, Role
@@ -17,10 +18,10 @@ NOW = START + timedelta(hours=3)
 SEEN = GroupStatus(observed_generation=1, phase="Running", started=START)
 
 
-def chosen(selection, *records, scanned=NOW, unsealed=(), now=NOW, seen=SEEN, telescope="dsa110"):
+def chosen(selection, *records, scanned=NOW, unsealed=(), now=NOW, seen=SEEN, instrument="dsa110"):
     group = group_of(1, observations=selection)
     facts = Facts(observations=records, ingest=IngestFact(scanned=scanned, unsealed=unsealed))
-    return select(group, telescope, facts, now, seen)
+    return select(group, instrument, facts, now, seen, ProtocolLimits())
 
 
 def first(count):
@@ -32,7 +33,7 @@ def until(index):
 
 
 def writing(index, sentence="13 of 16 subbands, missing sb03"):
-    return (UnsealedFact(start=START + index * STEP, sentence=sentence),)
+    return (UnsealedFact(start=START + index * STEP, sentence=sentence, id=oid(index)),)
 
 
 def test_count_is_closed_when_count_are_final():
@@ -66,7 +67,7 @@ def test_range_is_closed_by_a_later_observation_of_the_same_telescope():
     early = START + 2 * STEP
     assert chosen(until(3), *first(3), now=early, scanned=early).block is not None
     assert chosen(until(3), *first(4), now=early, scanned=early).block is None
-    other = observation(3, telescope="vla")
+    other = observation(3, instrument="vla")
     assert chosen(until(3), *first(3), other, now=early, scanned=early).block is not None
 
 
@@ -116,7 +117,7 @@ def test_named_members_need_no_scan_and_say_who_is_missing():
 
 def test_named_member_of_another_telescope_is_refused():
     with pytest.raises(BadConfig, match="was recorded by vla, not dsa110"):
-        chosen(Selection(members=(oid(0),)), observation(0, telescope="vla"))
+        chosen(Selection(members=(oid(0),)), observation(0, instrument="vla"))
 
 
 def test_roles_part_members_from_calibrators():
@@ -155,12 +156,35 @@ def test_a_member_whose_record_vanished_is_named_until_it_is_back(wish):
     found = chosen(wish, observation(0), observation(2), seen=seen)
     assert (found.block.reason, found.block.stalled) == ("InputsReleased", True)
     assert oid(1) in found.block.message
-    assert found.names == (oid(0), oid(1), oid(2))
+    assert found.names == (oid(0), oid(2), oid(1))
     assert chosen(wish, *first(3), seen=seen).block is None
 
 
 def test_members_outside_an_edited_selection_are_not_missed():
     seen = SEEN.model_copy(update={"members": (oid(0), oid(1), oid(2))})
-    assert chosen(until(2), *first(3), seen=seen).block is None
+    edited = seen.model_copy(update={"observed_generation": 0})
+    assert chosen(until(2), *first(3), seen=edited).block is None
     earlier = Selection(start=START, count=2)
     assert chosen(earlier, *first(3), seen=seen).block is None
+
+
+def test_file_sets_of_another_instrument_are_not_waited_for():
+    other = writing(1)[0].model_copy(update={"instrument": "vla"})
+    assert chosen(until(3), *first(3), unsealed=(other,)).block is None
+    own = other.model_copy(update={"instrument": "dsa110"})
+    assert chosen(until(3), *first(3), unsealed=(own,)).block is not None
+
+
+def test_what_the_watcher_could_not_do_is_told_while_its_scan_is_waited_for():
+    group = group_of(1, observations=until(3))
+    facts = Facts(observations=tuple(first(3)), ingest=IngestFact(problems=("incoming/ cannot be read",)))
+    found = select(group, "dsa110", facts, NOW, SEEN, ProtocolLimits())
+    assert found.block.message == "waiting for a scan of incoming/ to finish: incoming/ cannot be read"
+
+
+def test_scaled_limits_close_a_selection_sooner():
+    group = group_of(1, observations=until(3))
+    now = START + 3 * STEP + timedelta(seconds=10)
+    facts = Facts(observations=tuple(first(3)), ingest=IngestFact(scanned=now))
+    assert select(group, "dsa110", facts, now, SEEN, ProtocolLimits()).block is not None
+    assert select(group, "dsa110", facts, now, SEEN, ProtocolLimits().scaled(0.01)).block is None

@@ -24,7 +24,9 @@ def said(world, **changes):
 def test_missing_files_are_named_with_the_time_since_when():
     world = a_world(2)
     world.group = group_of(3)
-    world.unsealed = (UnsealedFact(start=START + timedelta(seconds=618), sentence="13 of 16 subbands, missing sb03"),)
+    world.unsealed = (
+        UnsealedFact(start=START + timedelta(seconds=618), sentence="13 of 16 subbands, missing sb03", id=oid(2)),
+    )
     world.settle()
     text = said(world)
     assert text.startswith(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from contimg.engine.calibration import Choice, Problem, choose
 from engine_world import START, STEP, World, group_of, observation, oid, transit
 
-from contimg.engine.calibration import Choice, Problem, choose
 from contimg.engine.selection import Block
-from contimg.models.fact import GroupRecord, RunFact, TableFact
+from contimg.models.fact import GroupRecord, Offer, RunFact
 from contimg.models.quality import Verdict
 
 MIDDLE = START + STEP  # of two members
@@ -17,7 +17,7 @@ NOW = START + timedelta(hours=3)
 
 
 def table(task="a", hours=1.0, *, dec=16.1, verdict=Verdict.PASS, name="3C48", group="g0", present=True):
-    return TableFact(
+    return Offer(
         task=task * 32,
         group=group,
         calibrator=name,
