@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Health", "Process", "start"]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_LAST_S = 5.0
+"""A thread at a hanging disk cannot be cancelled; what it writes is complete or not there, so it is left behind [s]."""
 _log = structlog.get_logger(__name__)
 Body = Callable[["Process"], Awaitable[None]]
 """What a service does between the start and the end of its process."""
@@ -174,14 +176,18 @@ class Process:
         """First SIGTERM: stop in good order within the grace; SIGINT or a second one: at once."""
         loop = asyncio.get_running_loop()
 
+        def end() -> None:
+            main.cancel()
+            loop.call_later(_LAST_S, os._exit, 0)
+
         def terminate() -> None:
             if self.stopping.is_set() or self.health.unready:
-                main.cancel()  # told twice, or nothing is in hand yet
+                end()  # told twice, or nothing is in hand yet
             self.stopping.set()
-            loop.call_later(self.grace_s, main.cancel)
+            loop.call_later(self.grace_s, end)
 
         loop.add_signal_handler(signal.SIGTERM, terminate)
-        loop.add_signal_handler(signal.SIGINT, main.cancel)
+        loop.add_signal_handler(signal.SIGINT, end)
 
 
 async def _closed(bus: Bus) -> None:

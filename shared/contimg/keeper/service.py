@@ -1,7 +1,7 @@
-"""The keeper on the bus as ``contimg.rpc.<shard>.{register, facts, observations, tables, inputs, wanted}``; its client.
+"""The keeper on the bus, one request per verb of :data:`HANDLERS`, and its client with the same face.
 
-The bus cuts answers into pages and carries our errors by class. Handlers run in threads: a scan or a slow disk never
-holds up the heartbeats of a process that also works on tasks.
+The bus cuts answers into pages and carries our errors by class. Handlers run in threads: a slow disk never holds up
+the heartbeats of a process that also works on tasks.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import structlog
 from nats.aio.subscription import Subscription
 
 from contimg.bus import Bus
-from contimg.errors import BadInput, ContimgError, ResourceExhausted, Unavailable
-from contimg.keeper.inputs import load_inputs, store_inputs
-from contimg.keeper.keeper import Keeper
-from contimg.models.fact import Facts, GroupRecord, IngestFact, TableFact
+from contimg.errors import BadInput, ContimgError, Damaged, ResourceExhausted, Unavailable
+from contimg.keeper.keeper import TASKS_AT_ONCE, Keeper, questions
+from contimg.models.fact import Facts, GroupRecord, Needs
+from contimg.models.survey import FileSetRules
+from contimg.process import Process
+from contimg.streams import rpc_subject
 
-__all__ = ["KeeperClient", "serve_keeper", "tend"]
-
-WANTED_PAGE = 10_000
-"""Task ids in one message: 35 bytes each, a third of what nats-server takes."""
+__all__ = ["HANDLERS", "KeeperClient", "serve_keeper", "tend"]
 
 _log = structlog.get_logger(__name__)
 Answer = dict[str, Any]
@@ -47,31 +46,25 @@ def _register(keeper: Keeper, request: Answer) -> Answer:
     return {"registered": kind}
 
 
-def _time(request: Answer, name: str) -> datetime | None:
-    return datetime.fromisoformat(request[name]) if request.get(name) else None
-
-
 def _facts(keeper: Keeper, request: Answer) -> Answer:
-    window = {"start": _time(request, "start"), "end": _time(request, "end")}
-    return keeper.facts(request.get("tasks"), request.get("groups"), **window).model_dump(mode="json")
+    return keeper.page(Needs.model_validate(request)).model_dump(mode="json")
 
 
-def _observations(keeper: Keeper, request: Answer) -> Answer:
-    """Take ingest's word that there is something new; answer with what is known."""
-    if "ingest" in request:
-        keeper.refresh_ingest(IngestFact.model_validate(request["ingest"]))
-    return {"observations": keeper.queries.observations(request.get("state"), request.get("start"), request.get("end"))}
+def _survey(keeper: Keeper, request: Answer) -> Answer:
+    start = datetime.fromisoformat(request["start"]) if request["start"] else None
+    return keeper.survey(start, request["after"]).model_dump(mode="json")
 
 
-def _tables(keeper: Keeper, _request: Answer) -> Answer:
-    return {"tables": [table.model_dump(mode="json") for table in keeper.facts([], []).tables]}
+def _rules(keeper: Keeper, request: Answer) -> Answer:
+    keeper.rules({name: FileSetRules.model_validate(rules) for name, rules in request["rules"].items()})
+    return {"rules": len(request["rules"])}
 
 
 def _inputs(keeper: Keeper, request: Answer) -> Answer:
     """Keep the inputs of a task with too many of them for a message, or give them back (P2)."""
     if "inputs" in request:
-        return {"digest": store_inputs(keeper.layout, request["inputs"])}
-    return {"inputs": load_inputs(keeper.layout, request["digest"])}
+        return {"digest": keeper.put_inputs(request["inputs"])}
+    return {"inputs": keeper.inputs(request["digest"])}
 
 
 def _wanted(keeper: Keeper, request: Answer) -> Answer:
@@ -82,8 +75,8 @@ def _wanted(keeper: Keeper, request: Answer) -> Answer:
 HANDLERS: dict[str, Callable[[Keeper, Answer], Answer]] = {
     "register": _register,
     "facts": _facts,
-    "observations": _observations,
-    "tables": _tables,
+    "survey": _survey,
+    "rules": _rules,
     "inputs": _inputs,
     "wanted": _wanted,
 }
@@ -95,11 +88,29 @@ async def serve_keeper(bus: Bus, keeper: Keeper, shard: str) -> list[Subscriptio
     def handler(answer: Callable[[Keeper, Answer], Answer]) -> Callable[[Answer], Awaitable[Answer]]:
         return lambda request: asyncio.to_thread(answer, keeper, request)
 
-    return [await bus.serve(f"contimg.rpc.{shard}.{verb}", handler(answer)) for verb, answer in HANDLERS.items()]
+    return [await bus.serve(rpc_subject(shard, verb), handler(answer)) for verb, answer in HANDLERS.items()]
+
+
+async def serve(process: Process) -> None:
+    """Be the keeper service until told to stop: open the index, answer, look after the volumes."""
+    process.health.unready = "the index is brought up to date"
+    with await asyncio.to_thread(Keeper, process.layout, process.limits) as keeper:
+        bus = await process.connect()
+        async with bus:
+            await serve_keeper(bus, keeper, bus.shard)
+            process.spawn(tend(keeper))
+            _log.info("keeper serves", shard=bus.shard, state=str(process.layout.state))
+            await process.stopping.wait()
 
 
 async def tend(keeper: Keeper) -> None:
-    """Scan and clean up again and again (P8, P12) until cancelled; what fails is logged and tried again."""
+    """Scan and clean up again and again (P8, P12) until cancelled; what fails is logged and tried again.
+
+    Raises
+    ------
+    Damaged
+        If a database turned out damaged: it is built again when the keeper is started again.
+    """
     limits = keeper.limits
     pause = min(limits.scan_s, limits.cleanup_s)
     while True:
@@ -107,6 +118,8 @@ async def tend(keeper: Keeper) -> None:
         try:
             found = await asyncio.to_thread(keeper.scan)
             cleaned = await asyncio.to_thread(keeper.clean)
+        except Damaged:
+            raise
         except ContimgError as error:
             _log.warning("the keeper could not look after the volumes", error=str(error))
             continue
@@ -124,7 +137,7 @@ class KeeperClient:
         self._shard = shard
 
     async def _ask(self, verb: str, request: Mapping[str, Any]) -> Answer:
-        return await self._bus.request(f"contimg.rpc.{self._shard}.{verb}", dict(request))
+        return await self._bus.request(rpc_subject(self._shard, verb), dict(request))
 
     async def register_run(self, task: str, home: str) -> None:
         """See :meth:`Keeper.register_run`."""
@@ -138,42 +151,41 @@ class KeeperClient:
         """See :meth:`Keeper.register_group`."""
         await self._ask("register", {"kind": "group", "record": record.model_dump(mode="json")})
 
-    async def facts(
-        self,
-        tasks: Iterable[str] | None = None,
-        groups: Iterable[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> Facts:
+    async def page(self, needs: Needs) -> Facts:
+        """See :meth:`Keeper.page`."""
+        return Facts.model_validate(await self._ask("facts", needs.model_dump(mode="json", exclude_defaults=True)))
+
+    async def facts(self, needs: Needs) -> Facts:
         """See :meth:`Keeper.facts`."""
-        request: Answer = {"start": start and start.isoformat(), "end": end and end.isoformat()}
-        request |= {name: list(given) for name, given in (("tasks", tasks), ("groups", groups)) if given is not None}
-        return Facts.model_validate(await self._ask("facts", request))
+        found = Facts()
+        for question in questions(needs):
+            page = await self.page(question)
+            found = found.merged(page)
+            while page.more:
+                page = await self.page(question.model_copy(update={"after": page.more}))
+                found = found.merged(page)
+        return found
 
-    async def refresh_ingest(self, ingest: IngestFact) -> None:
-        """See :meth:`Keeper.refresh_ingest`."""
-        await self._ask("observations", {"ingest": ingest.model_dump(mode="json")})
+    async def survey(self, start: datetime | None, after: str = "") -> Facts:
+        """See :meth:`Keeper.survey`."""
+        return Facts.model_validate(await self._ask("survey", {"start": start and start.isoformat(), "after": after}))
 
-    async def observations(self, state: str | None = None) -> list[Answer]:
-        """See :meth:`Queries.observations`."""
-        return list((await self._ask("observations", {"state": state}))["observations"])
-
-    async def tables(self) -> tuple[TableFact, ...]:
-        """Return the solved bandpasses in order of their transits."""
-        return tuple(TableFact.model_validate(item) for item in (await self._ask("tables", {}))["tables"])
+    async def rules(self, rules: Mapping[str, FileSetRules]) -> None:
+        """See :meth:`Keeper.rules`."""
+        await self._ask("rules", {"rules": {name: item.model_dump(mode="json") for name, item in rules.items()}})
 
     async def put_inputs(self, inputs: Mapping[str, Iterable[str]]) -> str:
-        """Keep inputs of a task and return the digest under which :meth:`inputs` gives them back."""
+        """See :meth:`Keeper.put_inputs`."""
         plain = {home: list(tasks) for home, tasks in inputs.items()}
         return str((await self._ask("inputs", {"inputs": plain}))["digest"])
 
     async def inputs(self, digest: str) -> dict[str, tuple[str, ...]]:
-        """Return inputs that were kept."""
+        """See :meth:`Keeper.inputs`."""
         found = (await self._ask("inputs", {"digest": digest}))["inputs"]
         return {home: tuple(tasks) for home, tasks in found.items()}
 
     async def wanted(self, tasks: Iterable[str]) -> None:
         """See :meth:`Keeper.wanted`; an empty wish also counts as said."""
         every = sorted(set(tasks))
-        for start in range(0, max(len(every), 1), WANTED_PAGE):
-            await self._ask("wanted", {"tasks": every[start : start + WANTED_PAGE]})
+        for start in range(0, max(len(every), 1), TASKS_AT_ONCE):
+            await self._ask("wanted", {"tasks": every[start : start + TASKS_AT_ONCE]})
