@@ -21,6 +21,8 @@ __all__ = ["COMMANDS", "app", "main"]
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+LONGEST = 2000
+"""Characters of a sentence; the middle of a longer one is left out."""
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -38,7 +40,9 @@ COMMANDS = {
     "demo": Command("demo:demo", "Run a real VLA observation of NGC 5921 through the nine stages."),
     "simulate": Command("simulate:simulate", "Make raw files of an instrument, with known truth beside them."),
     "run": Command("run:run", "Run groups on this machine; Ctrl-C and start again goes on where it was."),
-    "why": Command("why:why", "Say in words what a group waits for, or what became of it."),
+    "watch": Command("watch:watch", "Follow a survey: form groups as files arrive and publish them, until Ctrl-C."),
+    "tonight": Command("tonight:tonight", "Show what arrived, runs, waits, failed and was published in the last day."),
+    "why": Command("show:why", "Say in words what a group waits for, or what became of it."),
     "get": Command("get:get", "List groups, products, attempts, observations or quarantined files."),
     "show": Command("show:show", "Show one group, run or observation in full."),
     "trace": Command("trace:trace", "Say where files come from: every run on the way back to the raw files."),
@@ -108,7 +112,11 @@ def options(
 
 
 def _end(sentence: str, code: int) -> None:
-    typer.echo(f"contimg: {sentence}", err=True)
+    """Say one line of bounded length, whatever bytes a name in it is made of, and end."""
+    line = " ".join(sentence.encode("utf-8", "backslashreplace").decode().splitlines())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    typer.echo(f"contimg: {line}", err=True)
     surroundings.leave(code)
 
 

@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
-import yaml
 from rich.console import Console
 
 from contimg.cli.display import status_table
-from contimg.cli.places import DataBase, StageBase, indexes
-from contimg.cli.run import layout_of
+from contimg.cli.places import DataBase, StageBase, checked_name, indexes, is_yaml, layout_of
+from contimg.engine.advance import Decision
 from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
-from contimg.host.files import Shelf
-from contimg.host.local import LocalOptions, look_at
-from contimg.host.yamlfile import load_model
+from contimg.host.store import ResourceStore
+from contimg.host.yamlfile import dumps, load_group
+from contimg.keeper.lock import holder
 from contimg.models.group import ObservationGroup
-from contimg.models.params import nearest, specs
-from contimg.pipelines import pipeline
+from contimg.models.reason import Phase
+from contimg.models.spec import nearest, specs
 from contimg.volume.layout import Layout
 
 __all__ = ["log", "show", "why"]
 
+OVER = (Phase.PUBLISHED, Phase.UNPUBLISHED, Phase.FAILED, Phase.SUSPENDED)
+"""Nothing more happens without an edit, whether somebody runs the group or not."""
+ATTEMPT = re.compile(r"([0-9a-f]{4,32})(?:-(\d{1,4}))?")
 
-def _group(layout: Layout, name: str) -> ObservationGroup:
-    """Return a group by its name, or from its YAML file."""
-    if Path(name).suffix in {".yaml", ".yml"}:
-        return load_model(Path(name), ObservationGroup)
-    return Shelf(layout).get(name)[0]
+
+def _why(store: ResourceStore, group: ObservationGroup, *, is_run: bool, again: str) -> Iterator[str]:
+    """Give sentences: what was decided last, and whether that is still about this group."""
+    known = group.name in store.names()
+    status = store.status(group.name)
+    if not known or status is None:
+        yield f"{group.name} was not run with state directory {store.directory.parent} yet; start it with: {again}"
+        return
+    yield explain(group, Decision((), status))
+    if store.get(group.name)[0].spec != group.spec:
+        yield f"The file was edited since; '{again}' takes the edit up."
+    elif not is_run and status.phase not in OVER:
+        yield f"Nobody runs it now; go on with: {again}"
 
 
 def why(
     group: str = typer.Argument(help="Name of a group, or its YAML file."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
-    incoming: Path | None = typer.Option(None, help="Directory of the raw files; default: <data base>/incoming."),
 ) -> None:
-    """Say in words what a group waits for, or what became of it."""
-    layout = layout_of(stage_base, data_base, incoming)
-    resource = _group(layout, group)
-    options = LocalOptions(layout, Path(group), watch=True)  # a question must not take incoming/ as complete
-    typer.echo(explain(resource, look_at(resource, pipeline(resource.spec.pipeline), options)))
+    """Say in words what a group waits for, or what became of it: what was decided last. Changes nothing."""
+    layout = layout_of(stage_base, data_base)
+    store = ResourceStore(layout)
+    if is_yaml(group):
+        resource, source = load_group(Path(group))[0], Path(group)
+    else:
+        resource, source = store.get(checked_name(group, "name of a group"))
+    is_run = bool(holder(layout))
+    typer.echo(" ".join(_why(store, resource, is_run=is_run, again=f"contimg run {source}")))
 
 
 def _show_group(layout: Layout, name: str, console: Console) -> None:
-    group, source = Shelf(layout).get(name)
-    status = Shelf(layout).status(name)
+    store = ResourceStore(layout)
+    group, source = store.get(name)
+    status = store.status(name)
     console.print(f"{name} (pipeline {group.spec.pipeline}, from {source})", markup=False)
-    console.print(yaml.safe_dump(group.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)), markup=False)
+    console.print(dumps(group.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)), markup=False)
     if status is not None:
         console.print(f"{status.phase}: {status.message}", markup=False)
         console.print(status_table(status))
@@ -68,10 +84,10 @@ def _show_run(layout: Layout, thing: str) -> bool:
 
 
 def _show_record(layout: Layout, thing: str) -> bool:
-    path = layout.observations / thing[:10] / f"{thing}.json"
-    if path.is_file():
-        typer.echo(path.read_text())
-    return path.is_file()
+    path = layout.find_observation(thing)
+    if path is not None:
+        typer.echo(path.read_text(encoding="utf-8"))
+    return path is not None
 
 
 def show(
@@ -80,8 +96,9 @@ def show(
     data_base: Path | None = DataBase,
 ) -> None:
     """Show one group, run or observation in full."""
-    layout = layout_of(stage_base, data_base, None)
-    names = Shelf(layout).names()
+    checked_name(thing, "name or id")
+    layout = layout_of(stage_base, data_base)
+    names = ResourceStore(layout).names()
     if thing in names:
         _show_group(layout, thing, Console(soft_wrap=True))
     elif not (_show_record(layout, thing) or _show_run(layout, thing)):
@@ -90,22 +107,26 @@ def show(
         )
 
 
+def _logs(layout: Layout, task: str, number: str) -> list[Path]:
+    homes = [layout.runs(spec.home) for spec in specs().values() if spec.home]
+    found = [log for home in homes for log in home.glob(f"{task}*/log.txt")]
+    return sorted([*layout.failed.glob(f"*/{task}*-{number or '*'}_error.log"), *found])
+
+
 def log(
     attempt: str = typer.Argument(
-        help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits will do."
+        help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits, four at least, will do."
     ),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
     """Print what an attempt printed: of a committed run its log, of a failed attempt the error log."""
-    layout = layout_of(stage_base, data_base, None)
-    task, _, number = attempt.partition("-")
-    found = [*layout.failed.glob(f"*/{task}*-{number or '*'}_error.log")]
-    found += [log for spec in specs().values() for log in layout.runs(spec.home).glob(f"{task}*/log.txt")]
+    layout = layout_of(stage_base, data_base)
+    named = ATTEMPT.fullmatch(attempt)
+    found = _logs(layout, named[1], named[2] or "") if named else []
     if not found:
-        raise BadConfig(
-            f"no log of an attempt {attempt!r} below {layout.stage_base}; 'contimg get attempts' lists them"
-        )
-    for path in sorted(found):
+        shown = attempt if len(attempt) <= 60 else f"{attempt[:60]}…"
+        raise BadConfig(f"no log of an attempt {shown!r} below {layout.stage_base}; 'contimg get attempts' lists them")
+    for path in found:
         typer.echo(f"== {path}")
-        typer.echo(path.read_text(errors="replace"))
+        typer.echo(path.read_text(encoding="utf-8", errors="replace"))

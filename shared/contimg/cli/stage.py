@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 from rich.console import Console
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from contimg.errors import BadConfig
-from contimg.models.params import effective, nearest, spec_of
+from contimg.models.spec import effective, nearest, spec_of
 from contimg.worker.byhand import run_by_hand
 
 __all__ = ["parse", "stage"]
@@ -41,11 +42,19 @@ def parse(words: list[str], known: list[str]) -> tuple[list[Path], dict[str, Any
         key = _key(name, known)
         if not has_value and not rest:
             raise BadConfig(f"parameter {name!r} has no value; write {name}=VALUE")
-        params[key] = yaml.safe_load(value if has_value else rest.pop(0))
+        params[key] = _value(name, value if has_value else rest.pop(0))
     for path in files:
-        if not path.exists():
-            raise BadConfig(f"input {path} does not exist")
+        if "\0" in str(path) or not path.exists():
+            raise BadConfig(f"input {str(path)!r} does not exist")
     return files, params
+
+
+def _value(name: str, text: str) -> Any:
+    """Return a parameter's value as YAML reads it."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise BadConfig(f"parameter {name!r} = {text[:60]!r} cannot be read as a value; quote it") from error
 
 
 def stage(

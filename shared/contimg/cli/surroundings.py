@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -22,6 +23,8 @@ def prepare() -> None:
             _open_nowhere(number, name, flags)
     if sys.getfilesystemencoding() != "utf-8" or (sys.stdout.encoding or "utf-8").lower() != "utf-8":
         _start_again_in_utf8()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
 
 
 def _open_nowhere(number: int, name: str, flags: int) -> None:

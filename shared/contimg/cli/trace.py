@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import typer
@@ -9,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from contimg.cli.places import DataBase, StageBase, indexes
-from contimg.cli.run import layout_of
-from contimg.keeper.queries import Lineage, Step
+from contimg.cli.places import DataBase, StageBase, indexes, layout_of
+from contimg.errors import BadConfig, ContimgError
+from contimg.keeper.queries import Lineage, Queries, Step
 
 __all__ = ["trace"]
 
@@ -49,16 +50,44 @@ def _tree(lineage: Lineage) -> Tree:
     return tree
 
 
+def _lineage(queries: Queries, path: Path) -> Lineage:
+    try:
+        return queries.trace(path)
+    except (OSError, ValueError) as error:
+        shown = repr(str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}…")
+        raise BadConfig(f"{shown} cannot be looked at ({error}); name a file") from error
+
+
 def trace(
-    path: Path = typer.Argument(help="A product, its published copy, a copy of that, or a raw file."),
+    paths: list[Path] = typer.Argument(help="Products, published copies, copies of these, or raw files."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
     json_: bool = typer.Option(False, "--json", help="Print as JSON, with the parameters of every step."),
 ) -> None:
-    """Say where a file comes from: every run on the way back to the raw files."""
-    with indexes(layout_of(stage_base, data_base, None)) as queries:
-        lineage = queries.trace(path)
-    if json_:
-        typer.echo(lineage.model_dump_json(indent=2))
-    else:
-        Console(width=WIDTH, highlight=False).print(_tree(lineage))
+    """Say where files come from: every run on the way back to the raw files.
+
+    With several files the answer is a list, and one that is not known does not hide the others.
+    """
+    found: list[Lineage] = []
+    failed: list[ContimgError] = []
+    with indexes(layout_of(stage_base, data_base)) as queries:
+        for path in paths:
+            try:
+                found.append(_lineage(queries, path))
+            except ContimgError as error:
+                failed.append(error)
+    _show(found, json_=json_, is_list=len(paths) > 1)
+    for other in failed[:-1]:
+        typer.echo(f"contimg: {other}", err=True)
+    if failed:
+        raise failed[-1]
+
+
+def _show(found: list[Lineage], *, json_: bool, is_list: bool) -> None:
+    if not json_:
+        for lineage in found:
+            Console(width=WIDTH, highlight=False).print(_tree(lineage))
+    elif is_list:
+        typer.echo(json.dumps([lineage.model_dump(mode="json") for lineage in found], indent=2))
+    elif found:
+        typer.echo(found[0].model_dump_json(indent=2))

@@ -8,12 +8,12 @@ import pytest
 from keeper_site import Site
 from typer.testing import CliRunner
 
-from contimg.cli.get import NOUNS
+from contimg.cli.get import COLUMNS
 from contimg.cli.main import app
 from contimg.cli.places import print_rows
 from contimg.errors import ContimgError
-from contimg.host.files import Shelf
-from contimg.keeper import Keeper
+from contimg.host.store import ResourceStore
+from contimg.keeper.keeper import Keeper
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.volume.layout import Layout
 
@@ -34,7 +34,7 @@ def filled(layout, tmp_path):
     site = Site(layout)
     with Keeper(layout) as keeper:
         site.observation(0)
-        keeper.refresh_ingest()
+        keeper.scan()
         convert = site.commit("convert", "2026-01-25T22:00:00", raw=("2026-01-25/2200_sb00.hdf5",))
         mosaic = site.commit("mosaic", "g", inputs=[convert])
         publish = site.publish([convert, mosaic])
@@ -47,32 +47,33 @@ def filled(layout, tmp_path):
         keeper.register_attempt(mosaic[0], 1)
     wish = {"pipeline": "dsa110-continuum", "observations": {"start": "2026-01-25T22:00:00Z", "count": 1}}
     group = ObservationGroup.model_validate({"metadata": {"name": "g"}, "spec": wish})
-    shelf = Shelf(layout)
-    shelf.put(group, tmp_path / "g.yaml")
-    shelf.put_status(group, tmp_path / "g.yaml", GroupStatus(observed_generation=1, phase="Published", message="all"))
+    store = ResourceStore(layout)
+    store.put(group, tmp_path / "g.yaml")
+    store.put_status(group, tmp_path / "g.yaml", GroupStatus(observed_generation=1, phase="Published", message="all"))
     return mosaic[0]
 
 
 def test_what_can_be_listed_after_a_run(layout, filled):
-    found = {noun: json.loads(contimg(layout, "get", noun, "--json").output) for noun in NOUNS}
+    found = {noun: json.loads(contimg(layout, "get", noun, "--json").output) for noun in COLUMNS}
     assert [row["group"] for row in found["groups"]] == ["g"]
+    assert {row["stage"] for row in found["runs"]} == {"convert", "mosaic", "publish"}
     assert {row["data_type"] for row in found["products"]} == {"raw_ms", "mosaic", "metadata"}
     assert [(row["attempt"], row["state"]) for row in found["attempts"]] == [(f"{filled}-1", "failed")]
     assert [row["id"] for row in found["observations"]] == ["2026-01-25T22:00:00"]
     assert found["quarantine"] == []
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("noun", COLUMNS)
 def test_the_columns_of_a_table_are_fields_of_its_rows(noun, layout, filled):
     rows = json.loads(contimg(layout, "get", noun, "--json").output)
-    assert all(set(NOUNS[noun][1]) <= set(row) for row in rows), set(NOUNS[noun][1]) - set(rows[0])
+    assert all(set(COLUMNS[noun]) <= set(row) for row in rows), set(COLUMNS[noun]) - set(rows[0])
     table = contimg(layout, "get", noun)
     assert table.exit_code == 0
-    assert table.output.splitlines()[0].split() == list(NOUNS[noun][1])
+    assert table.output.splitlines()[0].split() == list(COLUMNS[noun])
     assert len(table.output.splitlines()) > len(rows)
 
 
-@pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun != "groups"])
+@pytest.mark.parametrize("noun", [noun for noun in COLUMNS if noun != "groups"])
 def test_where_nothing_was_run_it_says_so(noun, layout):
     done = contimg(layout, "get", noun)
     assert isinstance(done.exception, ContimgError)
@@ -88,7 +89,7 @@ def test_an_unknown_list_offers_the_nearest(layout):
     done = contimg(layout, "get", "product")
     sentence = str(done.exception)
     assert "no list 'product'; did you mean 'products'" in sentence
-    assert all(noun in sentence for noun in NOUNS)
+    assert all(noun in sentence for noun in COLUMNS)
 
 
 def test_show_group_run_and_observation(layout, filled):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from contimg.cli.main import app
 from contimg.cli.stage import parse
 from contimg.errors import BadConfig
-from contimg.models.params import effective, spec_of
+from contimg.models.spec import effective, spec_of
 
 KNOWN = ["robust", "cell_arcsec", "channels", "multiscale"]
 
@@ -60,7 +60,7 @@ def test_a_number_in_the_short_way_reaches_the_stage_as_a_number():
     [
         (["--robus=1"], r"'contimg schema STAGE' lists .*'--robus'; did you mean 'robust'"),
         (["--robust"], "parameter '--robust' has no value; write --robust=VALUE"),
-        (["nowhere.ms"], "input nowhere.ms does not exist"),
+        (["nowhere.ms"], "input 'nowhere.ms' does not exist"),
     ],
 )
 def test_mistakes(words, sentence):

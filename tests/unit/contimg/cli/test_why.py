@@ -1,12 +1,21 @@
-"""``contimg why``: a question changes nothing."""
+"""``contimg why``: what was decided last, in a few sentences; a question changes nothing."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
-from uvh5 import Recording, write_set
 
-from contimg.cli.main import app
+from contimg.cli.main import COMMANDS, app
+from contimg.errors import BadConfig
+from contimg.host.store import ResourceStore
+from contimg.host.yamlfile import load_group
+from contimg.keeper.keeper import Keeper
+from contimg.models.group import Condition, GroupStatus
+from contimg.models.reason import Phase, Reason
+from contimg.volume.layout import Layout
 
 YAML = """\
 apiVersion: contimg.dsa110.org/v1alpha1
@@ -14,20 +23,112 @@ kind: ObservationGroup
 metadata: {name: tiny}
 spec: {pipeline: dsa110-continuum, observations: {start: 2026-01-25T00:00:00Z, count: 1}}
 """
+MOMENT = datetime(2026, 1, 25, 1, 0, tzinfo=UTC)
+MESSAGE = "3 of 16 files of 2026-01-25T00:00:00 are missing"
 
 
 @pytest.fixture
-def places(tmp_path):
+def layout(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTIMG_STAGE_BASE", str(tmp_path / "s"))
+    monkeypatch.setenv("CONTIMG_DATA_BASE", str(tmp_path / "d"))
     (tmp_path / "tiny.yaml").write_text(YAML)
-    (tmp_path / "data" / "incoming").mkdir(parents=True)
-    return tmp_path
+    return Layout(tmp_path / "s", tmp_path / "d")
 
 
-def test_a_set_that_is_still_arriving_is_not_given_up(places):
-    for path in write_set(places / "data" / "incoming", Recording())[4:]:
-        path.unlink()
-    bases = ["--stage-base", str(places / "stage"), "--data-base", str(places / "data")]
-    done = CliRunner().invoke(app, ["why", str(places / "tiny.yaml"), *bases])
-    assert done.exit_code == 0, done.output
-    assert "waiting" in done.output
-    assert not list((places / "data" / "state" / "observations").rglob("*.json"))
+@pytest.fixture
+def waiting(layout, tmp_path):
+    """The group was run, and waited when the run ended."""
+    path = tmp_path / "tiny.yaml"
+    store = ResourceStore(layout)
+    group = store.put(load_group(path)[0], path)
+    common = {"observed_generation": 1, "last_transition_time": MOMENT}
+    reason = Reason.WAITING_FOR_OBSERVATIONS
+    said = {"Succeeded": "Unknown", "Progressing": "True", "Stalled": "False", "Degraded": "False"}
+    conditions = tuple(Condition(type=t, status=s, reason=reason, message=MESSAGE, **common) for t, s in said.items())
+    status = GroupStatus(observed_generation=1, phase=Phase.WAITING, message=MESSAGE, conditions=conditions)
+    store.put_status(group, tmp_path / "tiny.status.yaml", status)
+    with Keeper(layout) as keeper:
+        keeper.scan()
+    return path
+
+
+def said(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, repr(done.exception)
+    return done.output.strip()
+
+
+def tree(root):
+    """Everything that a change of any file would change."""
+    found = {}
+    for path in [root, *root.rglob("*")]:
+        state = path.lstat()
+        found[str(path)] = (state.st_mtime_ns, state.st_size, state.st_ino, path.is_file() and path.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("by", ["file", "name"])
+def test_the_reason_is_said_once(by, waiting):
+    text = said("why", waiting if by == "file" else "tiny")
+    assert text.startswith("tiny is waiting: 3 of 16 files")
+    assert text.count(MESSAGE) == 1
+    assert text.endswith(f"Nobody runs it now; go on with: contimg run {waiting}")
+
+
+def test_while_somebody_runs_it_nothing_is_asked_for(waiting, layout):
+    with Keeper(layout):
+        assert "Nobody runs it" not in said("why", "tiny")
+
+
+def test_an_edit_since_is_told(waiting):
+    waiting.write_text(YAML.replace("count: 1", "count: 2"))
+    assert f"The file was edited since; 'contimg run {waiting}' takes the edit up." in said("why", waiting)
+    assert "edited" not in said("why", "tiny"), "by its name, the group that was run is meant"
+
+
+def test_a_group_that_was_never_run(layout, tmp_path):
+    text = said("why", tmp_path / "tiny.yaml")
+    assert (
+        text
+        == f"tiny was not run with state directory {layout.state} yet; start it with: contimg run {tmp_path}/tiny.yaml"
+    )
+    assert not layout.data_base.exists()
+    assert isinstance(CliRunner().invoke(app, ["why", "tinny"]).exception, BadConfig)
+
+
+LOOKING = {
+    "why": ["why", "tiny"],
+    "why file": ["why", "{tmp}/tiny.yaml"],
+    "get groups": ["get", "groups"],
+    "get products": ["get", "products"],
+    "get observations": ["get", "observations", "--json"],
+    "show": ["show", "tiny"],
+    "trace": ["trace", "{tmp}/tiny.yaml"],
+    "log": ["log", "abcd"],
+    "tonight": ["tonight"],
+    "pipeline": ["pipeline", "list"],
+    "schema": ["schema", "Manifest"],
+}
+
+
+@pytest.mark.parametrize("words", LOOKING.values(), ids=list(LOOKING))
+def test_a_question_changes_no_file(words, waiting, tmp_path):
+    before = tree(tmp_path)
+    CliRunner().invoke(app, [word.replace("{tmp}", str(tmp_path)) for word in words])
+    assert tree(tmp_path) == before
+
+
+def test_every_command_that_looks_is_tried():
+    changing = {"demo", "simulate", "run", "watch", "replay", "doctor", "stage"}
+    assert {words[0] for words in LOOKING.values()} == set(COMMANDS) - changing
+
+
+def test_what_cannot_be_written_can_be_asked(waiting, tmp_path):
+    for path in [*tmp_path.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert "waiting" in said("why", "tiny")
+        assert "tiny" in said("get", "groups")
+    finally:
+        for path in [tmp_path, *tmp_path.rglob("*")]:
+            Path(path).chmod(0o755)

@@ -1,0 +1,52 @@
+"""The lock of the keeper: one serves a state directory; a command that only looks asks whether one does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from contimg.errors import Unavailable
+from contimg.volume.layout import Layout
+
+__all__ = ["holder", "take_lock"]
+
+
+def holder(layout: Layout) -> str:
+    """Return who holds the keeper's lock, as written by itself; empty when nobody does."""
+    path = layout.state / "keeper.lock"
+    try:
+        with path.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return ""
+    except FileNotFoundError:
+        return ""
+    except BlockingIOError:
+        return path.read_text().strip() or "another process"
+
+
+def take_lock(layout: Layout) -> IO[str]:
+    """Take the keeper's lock and write who has it.
+
+    Raises
+    ------
+    Unavailable
+        If another process holds it.
+    """
+    path: Path = layout.state / "keeper.lock"
+    handle = path.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        who = handle.read().strip() or "another process"
+        handle.close()
+        raise Unavailable(
+            f"{path} is held by {who}: one keeper serves a state directory; end that run first or wait for it"
+        ) from None
+    handle.truncate(0)
+    handle.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+    handle.flush()
+    return handle
