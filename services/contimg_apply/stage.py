@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contimg.errors import BadInput
 from contimg.models.quality import Figure, judge
+from contimg.radio import caltable
+from contimg.radio.ms.edit import copy
+from contimg.radio.ms.read import Recording, open_recording
 from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
-from contimg_apply.gains import Grid, chosen_fields, hours_outside, read_table, total_gains
-from contimg_apply.ms import Outcome, calibrate, copy, grid_of
+from contimg_apply.calibrate import Outcome, calibrate
+from contimg_apply.gains import chosen_fields, hours_outside, total_gains
 from contimg_apply.params import ApplyParams
 
 __all__ = ["Apply"]
@@ -30,12 +36,13 @@ class Apply(Stage[ApplyParams]):
         raw, calibration = context.run("raw_ms"), context.run("calibration_table")
         source = raw.product("raw_ms")
         calsel = _calsel(calibration)
-        grid = grid_of(source)
-        outside = max((hours_outside(grid.times_s, entry["valid_mjd"]) for entry in calsel["tables"]), default=0.0)
-        gain = _gains(calibration, calsel, grid)
+        recording = open_recording(source, context.unit)
+        outside = max((hours_outside(recording.times_s, entry["valid_mjd"]) for entry in calsel["tables"]), default=0.0)
+        gain = _gains(calibration, calsel, recording)
         name = f"{context.unit}_cal.ms"
         copy(source, context.workdir / name)
-        outcome = calibrate(context.workdir / name, gain, grid, context.params.clip_mad, report=context.report)
+        mine = replace(recording, path=context.workdir / name)
+        outcome = calibrate(mine, gain, context.params.clip_mad, report=context.report)
         draft = ProductDraft(type="calibrated_ms", id=name, path=name, names=_names(raw, context.date, name))
         info = raw.manifest.info | _summary(calsel, calibration)
         return StageResult(products=(draft,), figures=_figures(outcome, outside, context.params), info=info)
@@ -60,12 +67,12 @@ def _calsel(run: Run) -> dict[str, Any]:
     return record
 
 
-def _gains(run: Run, calsel: dict[str, Any], grid: Grid) -> Any:
+def _gains(run: Run, calsel: dict[str, Any], recording: Recording) -> NDArray[np.complex64]:
     parts = []
     for entry in calsel["tables"]:
-        found = read_table(Path(run.path / entry["path"]), grid.antennas)
-        parts.append((found, chosen_fields(found, entry["fields"], grid), entry["interp"]))
-    return total_gains(parts, grid)
+        found = caltable.read(run.path / entry["path"]).of(recording.antennas)
+        parts.append((found, chosen_fields(found, entry["fields"], recording), entry["interp"]))
+    return total_gains(parts, recording)
 
 
 def _summary(calsel: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from astropy import units as u
 from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
+from contimg.instruments import telescope_named
+from contimg.radio.ms.read import Recording
 from contimg_image.beams import Beam, fit_beam
 from contimg_image.gridder import Gridder
 from contimg_image.params import ImageParams
-from contimg_image.visibilities import Scene, Visibilities
+from contimg_image.visibilities import Visibilities
 from contimg_image.weighting import imaging_weights
 
 __all__ = ["common_beam", "declination_bin", "synthetic_coverage"]
@@ -56,7 +58,7 @@ def synthetic_coverage(
     return Visibilities(uvw, freq_hz, ones.astype(np.complex64), ones, np.zeros(len(uvw)), first, second, 1.0, band)
 
 
-def common_beam(scene: Scene, dec_app_rad: float, params: ImageParams) -> Beam:
+def common_beam(recording: Recording, dec_app_rad: float, params: ImageParams) -> Beam:
     """Return the circle that holds the PSF of the whole array at this declination, rounded up to 1″.
 
     It is the same for all recordings of one pointing whatever was flagged: it depends on the listed antennas, the
@@ -64,7 +66,7 @@ def common_beam(scene: Scene, dec_app_rad: float, params: ImageParams) -> Beam:
 
     Parameters
     ----------
-    scene
+    recording
         Antennas and channels of the measurement set.
     dec_app_rad
         Apparent declination of the pointing [rad].
@@ -72,9 +74,9 @@ def common_beam(scene: Scene, dec_app_rad: float, params: ImageParams) -> Beam:
         Cell, size and weighting.
     """
     dec = np.radians(declination_bin(float(np.degrees(dec_app_rad))))
-    freq = np.linspace(scene.freq_hz.min(), scene.freq_hz.max(), min(_FREQUENCIES, len(scene.freq_hz)))
-    longitude = Angle(scene.telescope.longitude_deg * u.deg).rad
-    coverage = synthetic_coverage(scene.antennas_m, float(dec), float(longitude), freq)
+    freq = np.linspace(recording.freqs_hz.min(), recording.freqs_hz.max(), min(_FREQUENCIES, len(recording.freqs_hz)))
+    longitude = Angle(telescope_named(recording.telescope).longitude_deg * u.deg).rad
+    coverage = synthetic_coverage(recording.positions_m, float(dec), float(longitude), freq)
     cell = params.cell_arcsec * _ARCSEC
     weight = imaging_weights(coverage, params.size, cell, params.weighting, params.robust)
     psf = Gridder(coverage.uvw_m, freq, weight, min(params.size, _PSF_SIZE), cell).psf()

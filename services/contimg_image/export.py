@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from casacore.tables import default_ms, required_ms_desc, table, tableutil
 
-from contimg_image.visibilities import Scene, Visibilities
+from contimg.radio.ms.read import Recording
+from contimg_image.visibilities import Visibilities
 
 __all__ = ["write_ms"]
 
@@ -22,14 +23,14 @@ _COPIED = ("ANTENNA", "DATA_DESCRIPTION", "FEED", "FIELD", "OBSERVATION", "POLAR
 _MJD = 2400000.5
 
 
-def write_ms(scene: Scene, vis: Visibilities, path: Path) -> None:
+def write_ms(recording: Recording, vis: Visibilities, path: Path) -> None:
     """Write Stokes I as a measurement set whose correlations all equal I.
 
     Each of the two correlations has half the weight of I, so that their mean has the right variance.
 
     Parameters
     ----------
-    scene
+    recording
         The measurement set that the visibilities were read from; its subtables are copied.
     vis
         What to write.
@@ -41,14 +42,14 @@ def write_ms(scene: Scene, vis: Visibilities, path: Path) -> None:
         desc |= _array_column(name, "complex" if name == "DATA" else "float")
     default_ms(str(path), desc).close()
     for name in _COPIED:
-        _copy_rows(scene.path / name, path / name)
+        _copy_rows(recording.path / name, path / name)
     _set_channels(path, vis)
     with _written(path) as main:
         main.addrows(len(vis.uvw_m))
-        _fill(main, scene, vis, _correlations(path))
+        _fill(main, recording, vis, _correlations(path))
 
 
-def _fill(main: Any, scene: Scene, vis: Visibilities, corrs: int) -> None:
+def _fill(main: Any, recording: Recording, vis: Visibilities, corrs: int) -> None:
     shape = (*vis.data.shape, corrs)
     weight = np.broadcast_to(vis.weight[..., None] / 2, shape)
     seconds = (vis.time_jd - _MJD) * 86400
@@ -64,7 +65,7 @@ def _fill(main: Any, scene: Scene, vis: Visibilities, corrs: int) -> None:
         main.putcol(name, np.full(len(seconds), vis.interval_s))
     for number, values in ((1, vis.antenna1), (2, vis.antenna2)):
         main.putcol(f"ANTENNA{number}", values)
-    main.putcol("FIELD_ID", np.full(len(seconds), scene.field_id, np.int32))
+    main.putcol("FIELD_ID", np.full(len(seconds), recording.field_id, np.int32))
 
 
 def _array_column(name: str, kind: str) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from contimg import __version__
+from contimg.instruments import telescope_named
 from contimg.radio.coordinates import utc
+from contimg.radio.ms.read import Recording
 from contimg_image.beams import Beam
 from contimg_image.params import ImageParams
-from contimg_image.visibilities import Scene, Visibilities
+from contimg_image.visibilities import Visibilities
 
 __all__ = ["celestial", "image_header", "tag"]
 
@@ -26,13 +28,13 @@ def tag(params: ImageParams) -> str:
 
 
 def image_header(
-    scene: Scene, vis: Visibilities, params: ImageParams, beam: Beam, extra: dict[str, Any] | None = None
+    recording: Recording, vis: Visibilities, params: ImageParams, beam: Beam, extra: dict[str, Any] | None = None
 ) -> fits.Header:
     """Return the header of the restored image; other products change BUNIT and leave the beam out.
 
     Parameters
     ----------
-    scene, vis
+    recording, vis
         Phase centre, telescope, times, band.
     params
         Cell and size.
@@ -45,8 +47,8 @@ def image_header(
     centre = params.size // 2 + 1.0
     header = fits.Header()
     axes: list[tuple[str, float, float, float, str]] = [
-        ("RA---SIN", centre, float(np.degrees(scene.ra_rad)) % 360.0, -cell, "deg"),
-        ("DEC--SIN", centre, float(np.degrees(scene.dec_rad)), cell, "deg"),
+        ("RA---SIN", centre, float(np.degrees(recording.ra_rad)) % 360.0, -cell, "deg"),
+        ("DEC--SIN", centre, float(np.degrees(recording.dec_rad)), cell, "deg"),
         ("STOKES", 1.0, 1.0, 1.0, ""),
         ("FREQ", 1.0, vis.mean_freq_hz, vis.band_hz[1] - vis.band_hz[0], "Hz"),
     ]
@@ -58,7 +60,7 @@ def image_header(
     header["RESTFRQ"] = (vis.mean_freq_hz, "[Hz] weighted mean, no spectral line")
     header["BUNIT"], header["BTYPE"] = "Jy/beam", "Intensity"
     header["BMAJ"], header["BMIN"], header["BPA"] = beam.major_arcsec / 3600, beam.minor_arcsec / 3600, beam.pa_deg
-    header["TELESCOP"], header["OBJECT"] = scene.telescope.casa_name, scene.source
+    header["TELESCOP"], header["OBJECT"] = telescope_named(recording.telescope).casa_name, recording.source
     for key, value in _times(vis).items():
         header[key] = value
     header["BEAMMOD"] = (params.beam_model, "power beam of the antennas")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.radio.ms.read import Recording
 from contimg_image.beams import Beam
 from contimg_image.params import ImageParams
 from contimg_image.primary import PrimaryBeam
-from contimg_image.visibilities import Scene, Visibilities
+from contimg_image.visibilities import Visibilities
 
 __all__ = ["Job", "margin_px"]
 
@@ -34,7 +35,7 @@ def _silent(done: int, total: int, what: str) -> None:
 class Job:
     """Visibilities and what to do with them."""
 
-    scene: Scene
+    recording: Recording
     vis: Visibilities
     weight: NDArray[np.float32]
     """Imaging weights, shape (R, C)."""

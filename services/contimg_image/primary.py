@@ -10,9 +10,11 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 
+from contimg.instruments import telescope_named
 from contimg.radio.beams import drift_beam, power_beam
 from contimg.radio.coordinates import hour_angle_dec, separation
-from contimg_image.visibilities import Scene, Visibilities
+from contimg.radio.ms.read import Recording
+from contimg_image.visibilities import Visibilities
 
 __all__ = ["PrimaryBeam", "Term", "drifts", "pointing_dec", "primary_beam", "sampled"]
 
@@ -26,19 +28,18 @@ _DARK = 0.005
 _BRIGHT = 0.05
 _STEADY = 0.003
 """A beam that changes by less than this wherever it is brighter than ``_BRIGHT`` counts as constant."""
-_DRIFTING = frozenset({"dsa110"})
-"""Telescopes whose dishes stare at the meridian."""
 
 
-def drifts(scene: Scene) -> bool:
+def drifts(recording: Recording) -> bool:
     """Say whether the dishes stand still while the sky goes by."""
-    return scene.telescope.key in _DRIFTING
+    return telescope_named(recording.telescope).drift_scan
 
 
-def pointing_dec(scene: Scene, vis: Visibilities) -> float:
+def pointing_dec(recording: Recording, vis: Visibilities) -> float:
     """Return the apparent declination of the phase centre at mid-time [rad]: a drift scan's pointing."""
     start, end = vis.span_jd
-    _, dec = hour_angle_dec(scene.ra_rad, scene.dec_rad, (start + end) / 2, scene.telescope)
+    site = telescope_named(recording.telescope)
+    _, dec = hour_angle_dec(recording.ra_rad, recording.dec_rad, (start + end) / 2, site)
     return float(dec)
 
 
@@ -90,13 +91,13 @@ class _Axis:
 
 
 def primary_beam(
-    scene: Scene, vis: Visibilities, weight: NDArray[np.float32], wcs: WCS, size: int, model: str
+    recording: Recording, vis: Visibilities, weight: NDArray[np.float32], wcs: WCS, size: int, model: str
 ) -> PrimaryBeam:
     """Return the power beam that the data of this image saw.
 
     Parameters
     ----------
-    scene, vis
+    recording, vis
         Telescope, phase centre, times and frequencies.
     weight
         Imaging weights, shape (R, C): means over time and frequency are taken with them.
@@ -107,12 +108,13 @@ def primary_beam(
     model
         One of ``contimg.radio.beams.BEAM_MODELS``.
     """
-    width = np.radians(abs(wcs.wcs.cdelt[1])) * size * scene.telescope.dish_m / (299792458.0 / vis.freq_hz.max())
+    dish = telescope_named(recording.telescope).dish_m
+    width = np.radians(abs(wcs.wcs.cdelt[1])) * size * dish / (299792458.0 / vis.freq_hz.max())
     knots = np.linspace(0, size - 1, min(size, max(_FEWEST_KNOTS, int(np.ceil(width * _KNOTS_PER_BEAM)) + 1)))
     x, y = np.meshgrid(knots, knots)
     ra, dec = np.radians(wcs.celestial.wcs_pix2world(x.ravel(), y.ravel(), 0))
     time, freq = _axes(vis, weight)
-    beam = _beam(scene, vis, model, (ra, dec), time.values, freq.values)
+    beam = _beam(recording, vis, model, (ra, dec), time.values, freq.values)
     mean = np.einsum("t,tsf,f->s", time.shares, beam, freq.shares)
 
     def image(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -139,7 +141,7 @@ def _axes(vis: Visibilities, weight: NDArray[np.float32]) -> tuple[_Axis, _Axis]
 
 
 def _beam(
-    scene: Scene,
+    recording: Recording,
     vis: Visibilities,
     model: str,
     places: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -147,9 +149,9 @@ def _beam(
     freq: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Beam at times, places and frequencies, shape (T, S, F); a tracked field has the same at all times."""
-    dish = scene.telescope.dish_m
-    if drifts(scene):
-        return drift_beam(model, dish, *places, times, freq, pointing_dec(scene, vis), scene.telescope)
-    theta = separation(*places, scene.ra_rad, scene.dec_rad)
-    fixed = np.asarray(power_beam(model, theta[:, None], freq, dish))
+    site = telescope_named(recording.telescope)
+    if site.drift_scan:
+        return drift_beam(model, site.dish_m, *places, times, freq, pointing_dec(recording, vis), site)
+    theta = separation(*places, recording.ra_rad, recording.dec_rad)
+    fixed = np.asarray(power_beam(model, theta[:, None], freq, site.dish_m))
     return np.broadcast_to(fixed, (len(times), *fixed.shape))

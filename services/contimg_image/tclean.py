@@ -69,12 +69,12 @@ def run(job: Job) -> Cleaned:
     """
     tasks = casatasks(job.scratch)
     ms, prefix = job.scratch / "averaged.ms", job.scratch / "tc"
-    write_ms(job.scene, job.vis, ms)
+    write_ms(job.recording, job.vis, ms)
     job.report(0, 1, "tclean")
     try:
         summary = tasks.tclean(**arguments(job, ms, prefix))
     except RuntimeError as error:
-        raise Terminal(f"tclean failed on {job.scene.path}: {error}; try backend 'ducc'") from error
+        raise Terminal(f"tclean failed on {job.recording.path}: {error}; try backend 'ducc'") from error
     iterations = int(summary.get("iterdone", 0))
     return Cleaned(
         model=_read(prefix, "model"),

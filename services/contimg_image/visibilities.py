@@ -1,50 +1,24 @@
-"""Reading a calibrated measurement set: Stokes I, averaged in frequency, block of rows by block of rows."""
+"""Stokes I of a calibrated measurement set, averaged in frequency, block of rows by block of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numba as nb
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import ICRS, SkyCoord
-from casacore.tables import table
 from numpy.typing import NDArray
 
 from contimg.errors import BadInput, DataQuality
-from contimg.radio.telescopes import Telescope, telescope_named
+from contimg.instruments import telescope_named
+from contimg.radio.ms.read import Block, Recording, blocks
 from contimg_image.channels import average_width, channel_bins, selected_channels
 
-__all__ = ["Scene", "Visibilities", "average", "read_scene", "read_visibilities"]
+__all__ = ["Visibilities", "average", "read_visibilities"]
 
-_BLOCK_SAMPLES = 16_000_000
-"""Complex samples per block: 128 MB."""
 _SECONDS_PER_DAY = 86400.0
 _MJD = 2400000.5
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the measurement set says beside its visibilities."""
-
-    path: Path
-    telescope: Telescope
-    source: str
-    field_id: int
-    ra_rad: float
-    """ICRS right ascension of the phase centre."""
-    dec_rad: float
-    """ICRS declination of the phase centre."""
-    antennas_m: NDArray[np.float64]
-    """Positions of all listed antennas, ITRF, shape (A, 3) [m]."""
-    freq_hz: NDArray[np.float64]
-    """Centres of all channels, shape (N,)."""
-    width_hz: float
-    """Width of one channel."""
 
 
 @dataclass(frozen=True)
@@ -107,34 +81,8 @@ def average(data, flag, weight, bins, total, sums):  # type: ignore[no-untyped-d
                 total[r, to] /= sums[r, to]
 
 
-def read_scene(ms: Path) -> Scene:
-    """Read antennas, frequencies and phase centre of a measurement set with one spectral window and one field.
-
-    Raises
-    ------
-    BadInput
-        If it is no measurement set, or has several spectral windows, fields or an unknown telescope.
-    """
-    if not (ms / "table.dat").is_file():
-        raise BadInput(f"{ms} is no measurement set: it has no table.dat; run stage apply for this observation again")
-    with _opened(ms) as main:
-        field_ids = np.unique(main.getcol("FIELD_ID"))
-    with _opened(ms / "SPECTRAL_WINDOW") as spw:
-        _one(ms, "spectral windows", spw.nrows())
-        freq, width = spw.getcell("CHAN_FREQ", 0), spw.getcell("CHAN_WIDTH", 0)
-    _one(ms, "fields with data", len(field_ids))
-    with _opened(ms / "FIELD") as field:
-        ra, dec = _icrs(ms, field, int(field_ids[0]))
-        source = str(field.getcell("NAME", int(field_ids[0])))
-    with _opened(ms / "OBSERVATION") as observation:
-        telescope = telescope_named(str(observation.getcell("TELESCOPE_NAME", 0)))
-    with _opened(ms / "ANTENNA") as antenna:
-        positions = antenna.getcol("POSITION")
-    return Scene(ms, telescope, source, int(field_ids[0]), ra, dec, positions, np.asarray(freq), float(abs(width[0])))
-
-
 def read_visibilities(
-    scene: Scene,
+    recording: Recording,
     *,
     channels: str = "",
     channel_average: int = 0,
@@ -145,8 +93,8 @@ def read_visibilities(
 
     Parameters
     ----------
-    scene
-        The measurement set, see :func:`read_scene`.
+    recording
+        The measurement set, see :func:`contimg.radio.ms.read.open_recording`.
     channels
         Selection like ``4~6;50~59``; empty: all.
     channel_average
@@ -163,84 +111,51 @@ def read_visibilities(
     DataQuality
         If nothing unflagged remains.
     """
-    ranges = selected_channels(channels, len(scene.freq_hz))
-    used = np.concatenate([np.asarray(each) for each in ranges])
-    width = channel_average or average_width(
-        scene.width_hz, float(scene.freq_hz[used].mean()), _rms_baseline(scene.antennas_m), scene.telescope.dish_m
-    )
-    bins = channel_bins(ranges, width, len(scene.freq_hz))
-    freq = np.array([scene.freq_hz[bins == k].mean() for k in range(bins.max() + 1)])
-    with _opened(scene.path) as main:
-        _check_columns(scene.path, main)
-        data, weight = _read_blocks(main, bins, len(freq), report)
-        uvw, times = main.getcol("UVW"), main.getcol("TIME") / _SECONDS_PER_DAY + _MJD
-        first, second = main.getcol("ANTENNA1"), main.getcol("ANTENNA2")
-        interval = float(np.median(main.getcol("INTERVAL")))
+    _check(recording)
+    ranges = selected_channels(channels, len(recording.freqs_hz))
+    used = recording.freqs_hz[np.concatenate([np.asarray(each) for each in ranges])]
+    width = channel_average or _width(recording, float(used.mean()))
+    bins = channel_bins(ranges, width, len(recording.freqs_hz))
+    freq = np.array([recording.freqs_hz[bins == k].mean() for k in range(bins.max() + 1)])
+    edges = (float(used.min()) - recording.width_hz / 2, float(used.max()) + recording.width_hz / 2)
+    parts = [_averaged(block, recording, bins, freq, min_uv_lambda) for block in _reported(recording, report)]
+    if not any(len(part[0]) for part in parts):
+        text = f"{recording.path} has no unflagged visibility in channels {channels or 'all'!r}, nothing to image"
+        raise DataQuality(text)
+    uvw, data, weight, times, first, second = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Visibilities(uvw, freq, data, weight, times, first, second, recording.interval_s, edges)
+
+
+def _width(recording: Recording, freq_hz: float) -> int:
+    dish_m = telescope_named(recording.telescope).dish_m
+    return average_width(recording.width_hz, freq_hz, _rms_baseline(recording.positions_m), dish_m)
+
+
+def _reported(recording: Recording, report: Callable[[int, int, str], None]) -> Iterator[Block]:
+    for block in blocks(recording):
+        yield block
+        report(block.start + len(block.vis), block.rows, "rows read")
+
+
+def _averaged(
+    block: Block, recording: Recording, bins: NDArray[np.int32], freq: NDArray[np.float64], min_uv_lambda: float
+) -> tuple[NDArray[Any], ...]:
+    """Return uvw, data, weights, times and antennas of the rows of a block that have any weight."""
+    data = np.zeros((len(block.vis), len(freq)), np.complex64)
+    weight = np.zeros(data.shape, np.float32)
+    average(block.vis, block.flag, block.weight, bins, data, weight)
     if min_uv_lambda > 0:
-        weight[np.hypot(uvw[:, 0], uvw[:, 1])[:, None] * freq / 299792458.0 < min_uv_lambda] = 0
-    keep = (first != second) & (weight.sum(axis=1) > 0)
-    if not keep.any():
-        raise DataQuality(
-            f"{scene.path} has no unflagged visibility in channels {channels or 'all'!r}, nothing to image"
-        )
-    edges = (
-        float(scene.freq_hz[used].min()) - scene.width_hz / 2,
-        float(scene.freq_hz[used].max()) + scene.width_hz / 2,
-    )
-    return Visibilities(
-        uvw[keep], freq, data[keep], weight[keep], times[keep], first[keep], second[keep], interval, edges
-    )
+        weight[np.hypot(block.uvw[:, 0], block.uvw[:, 1])[:, None] * freq / 299792458.0 < min_uv_lambda] = 0
+    keep = (block.ant1 != block.ant2) & (weight.sum(axis=1) > 0)
+    times = recording.times_s[block.time] / _SECONDS_PER_DAY + _MJD
+    return tuple(each[keep] for each in (block.uvw, data, weight, times, block.ant1, block.ant2))
 
 
-def _read_blocks(
-    main: Any, bins: NDArray[np.int32], count: int, report: Callable[[int, int, str], None]
-) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    rows, (channels, corrs) = main.nrows(), main.getcell("DATA", 0).shape
-    block = max(1, _BLOCK_SAMPLES // (channels * corrs))
-    total = np.zeros((rows, count), np.complex64)
-    sums = np.zeros((rows, count), np.float32)
-    spectrum = "WEIGHT_SPECTRUM" in main.colnames() and main.iscelldefined("WEIGHT_SPECTRUM", 0)
-    for start in range(0, rows, block):
-        n = min(block, rows - start)
-        weight = main.getcol("WEIGHT_SPECTRUM" if spectrum else "WEIGHT", start, n)
-        flag = main.getcol("FLAG", start, n) | main.getcol("FLAG_ROW", start, n)[:, None, None]
-        here = slice(start, start + n)
-        data = main.getcol("DATA", start, n)
-        average(data, flag, weight if spectrum else weight[:, None, :], bins, total[here], sums[here])
-        report(start + n, rows, "rows read")
-    return total, sums
-
-
-def _opened(path: Path) -> AbstractContextManager[Any]:
-    return closing(table(str(path), ack=False, lockoptions="usernoread"))
-
-
-def _one(ms: Path, what: str, count: int) -> None:
-    if count != 1:
-        raise BadInput(f"{ms} has {count} {what}, the imager needs exactly 1; split it first")
-
-
-def _check_columns(ms: Path, main: Any) -> None:
-    missing = {"DATA", "FLAG", "FLAG_ROW", "WEIGHT", "UVW", "TIME"} - set(main.colnames())
-    if missing:
-        raise BadInput(f"{ms} lacks column {min(missing)}; run stage apply for this observation again")
-    if main.nrows() == 0:
-        raise DataQuality(f"{ms} has no rows, nothing to image")
-    corrs = main.getcell("DATA", 0).shape[1]
+def _check(recording: Recording) -> None:
+    corrs = len(recording.corr_types)
     if corrs not in {2, 4}:
-        raise BadInput(f"{ms} has {corrs} correlations, Stokes I needs 2 (XX, YY or RR, LL) or all 4")
-
-
-def _icrs(ms: Path, field: Any, row: int) -> tuple[float, float]:
-    """Phase centre as ICRS; a J2000 (FK5) one is turned."""
-    ra, dec = np.asarray(field.getcell("PHASE_DIR", row)).reshape(-1)[:2]
-    frame = str(field.getcolkeyword("PHASE_DIR", "MEASINFO").get("Ref", "J2000"))
-    if frame == "ICRS":
-        return float(ra), float(dec)
-    if frame != "J2000":
-        raise BadInput(f"{ms}/FIELD gives PHASE_DIR in {frame}, the imager needs ICRS or J2000; convert it anew")
-    place = SkyCoord(ra * u.rad, dec * u.rad, frame="fk5").transform_to(ICRS())
-    return float(place.ra.rad), float(place.dec.rad)
+        text = f"{recording.path} has {corrs} correlations, Stokes I needs 2 (XX, YY or RR, LL) or all 4"
+        raise BadInput(f"{text}; convert them first")
 
 
 def _rms_baseline(antennas_m: NDArray[np.float64]) -> float:

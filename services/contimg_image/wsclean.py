@@ -61,7 +61,7 @@ def run(job: Job) -> Cleaned:
     if shutil.which("wsclean") is None:
         raise BadConfig("parameter 'backend' = 'wsclean', but there is no program wsclean; 'apt-get install wsclean'")
     ms, prefix = job.scratch / "averaged.ms", job.scratch / "wsc"
-    write_ms(job.scene, job.vis, ms)
+    write_ms(job.recording, job.vis, ms)
     lines = _follow(command(job, ms, prefix), job)
     text = "\n".join(lines)
     majors = [int(found) for found in _MAJOR.findall(text)]
@@ -92,7 +92,7 @@ def _follow(words: list[str], job: Job) -> list[str]:
         last = next((line for line in reversed(lines) if line.strip("+ ")), "nothing")
         full = any(word in last.lower() for word in ("bad_alloc", "memory", "no space"))
         kind = ResourceExhausted if full else Terminal
-        raise kind(f"wsclean ended with code {process.returncode} on {job.scene.path}, its last line: {last}")
+        raise kind(f"wsclean ended with code {process.returncode} on {job.recording.path}, its last line: {last}")
     return lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from contimg.radio.caltable import Field
 from contimg_solve.solution import Solution
-from contimg_solve.tables import Field
 
 __all__ = ["Calibration", "Flux"]
 

@@ -7,23 +7,25 @@ and records do not depend on the backend.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from casacore.tables import makecoldesc, table
+from numpy.typing import NDArray
 
 from contimg.errors import BadInput
+from contimg.radio import caltable
 from contimg.radio.casa import casatasks, check_casadata
+from contimg.radio.ms.edit import add_model, copy, rename
+from contimg.radio.ms.read import Recording
 from contimg_solve.calibration import Calibration, Flux
-from contimg_solve.data import Recording, antenna_names, blocks
+from contimg_solve.data import antenna_names, blocks
 from contimg_solve.model import Sky, point, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.scans import Scan
 from contimg_solve.solution import Solution, referenced, require
-from contimg_solve.tables import read_gains
 from contimg_solve.transit import Member
 
 __all__ = ["Casa", "bandpass_casa", "member_gain_casa", "solve_scans_casa"]
@@ -115,7 +117,7 @@ class Casa:
 
     def read(self, path: Path) -> Solution:
         """Read a table and take the prefix off again."""
-        found = read_gains(path, [_PREFIX + name for name in self.names])
+        found = Solution.from_table(caltable.read(path), [_PREFIX + name for name in self.names])
         names = {alias: name for name, alias in self.aliases.items()}
         return replace(found, fields=tuple(names[f] for f in found.fields))
 
@@ -137,32 +139,17 @@ class Casa:
 
 
 def _copy_with_model(recording: Recording, sky: Sky, field: str, scan: int, target: Path) -> None:
-    shutil.copytree(recording.path, target, copy_function=shutil.copyfile)
-    for path in (target, *target.rglob("*")):
-        path.chmod(path.stat().st_mode | 0o200)
-    with table(str(target / "ANTENNA"), readonly=False, ack=False) as antennas:
-        antennas.putcol("NAME", [_PREFIX + name for name in antennas.getcol("NAME")])
-    with table(str(target / "FIELD"), readonly=False, ack=False) as fields:
-        fields.putcol("NAME", [field] * fields.nrows())
-    with table(str(target), readonly=False, ack=False) as out:
-        out.putcol("SCAN_NUMBER", np.full(out.nrows(), scan, np.int32))
-        if "MODEL_DATA" not in out.colnames():
-            described = out.getcoldesc("DATA") | {"comment": "sky model of stage solve"}
-            manager = {"TYPE": "TiledShapeStMan", "NAME": "TiledModel", "SPEC": {}}
-            out.addcols(makecoldesc("MODEL_DATA", described), manager)
-        _put_model(out, recording, sky)
+    copy(recording.path, target)
+    rename(target, _PREFIX, field, scan)
+    add_model(target, _models(recording, sky))
 
 
-def _put_model(out: Any, recording: Recording, sky: Sky) -> None:
-    ncorr = out.getcell("DATA", 0).shape[-1]
-    hands = list(recording.hands)
-    start = 0
+def _models(recording: Recording, sky: Sky) -> Iterator[NDArray[np.complex64]]:
     for block in blocks(recording, recording.antennas):
         predicted = visibilities(sky, block, recording.freqs_hz)
-        model = np.zeros((*predicted.shape, ncorr), np.complex64)
-        model[..., hands] = predicted[..., None]
-        out.putcol("MODEL_DATA", model, start, len(model))
-        start += len(model)
+        model = np.zeros((*predicted.shape, len(recording.corr_types)), np.complex64)
+        model[..., list(recording.hands)] = predicted[..., None]
+        yield model
 
 
 def solve_scans_casa(scans: Sequence[Scan], params: SolveParams, workdir: Path) -> Calibration:

@@ -11,12 +11,13 @@ from astropy.io.registry import IORegistryError
 from astropy.table import Table
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope_named
 from contimg.radio.beams import drift_beam
 from contimg.radio.calibrators import LIST_FREQ_HZ, Calibrator
 from contimg.radio.coordinates import hour_angle_dec, lmn, separation
 from contimg.radio.fluxscale import is_primary, perley_butler_2017
-from contimg.radio.telescopes import Telescope, telescope_named
-from contimg_solve.data import Recording
+from contimg.radio.ms.read import Recording
+from contimg.radio.telescopes import Telescope
 from contimg_solve.model import Sky
 from contimg_solve.params import SolveParams
 

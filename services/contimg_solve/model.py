@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 
-from contimg_solve.data import Block, Recording
+from contimg.radio.ms.read import Recording
+from contimg_solve.data import Block
 
 __all__ = ["Sky", "point", "visibilities"]
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from contimg.errors import BadInput
+from contimg.radio.caltable import Field
 from contimg.radio.fluxscale import is_primary
+from contimg.radio.ms.read import Recording
 from contimg_solve.calibration import Calibration, Flux
-from contimg_solve.data import Recording, antenna_names, blocks, check_channels
+from contimg_solve.data import antenna_names, blocks, check_channels
 from contimg_solve.model import point, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.solution import Solution, fill_gaps, referenced, require, solve, stack
 from contimg_solve.sources import flux_jy, identify
 from contimg_solve.stefcal import Sums, accumulate, new_sums
-from contimg_solve.tables import Field
 
 __all__ = ["Scan", "band_bins", "fluxes", "scans_of", "solve_scans"]
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contimg.errors import DataQuality
+from contimg.radio.caltable import CalTable, Field
 from contimg_solve.params import SolveParams
 from contimg_solve.stefcal import Sums, solve_gains
 
@@ -41,6 +43,40 @@ class Solution:
         """Return the median over solutions that are not flagged, NaN if there are none."""
         good = self.snr[~self.flag]
         return float(np.median(good)) if good.size else float("nan")
+
+    @classmethod
+    def from_table(cls, found: CalTable, names: Sequence[str]) -> Solution:
+        """Return what a table says of some antennas."""
+        mine = found.of(names)
+        live = np.asarray(~mine.flag.all(axis=(0, 1, 2)))
+        fields = tuple(mine.fields[k].name for k in mine.slot_fields)
+        return cls(mine.gain, mine.flag, mine.snr, live, mine.times_s, mine.intervals_s, fields)
+
+    def as_table(self, names: Sequence[str], fields: Sequence[Field], freqs_hz: NDArray[np.float64]) -> CalTable:
+        """Return a table of these gains; those of one channel belong to the middle of the band.
+
+        Parameters
+        ----------
+        names
+            Of the antennas.
+        fields
+            Places of all names in ``fields`` of this solution.
+        freqs_hz
+            Channels of the data, shape (chan,) [Hz].
+        """
+        one = self.gain.shape[1] == 1
+        listed = [place.name for place in fields]
+        return CalTable(
+            antennas=tuple(names),
+            gain=self.gain,
+            flag=self.flag,
+            snr=self.snr,
+            times_s=self.times_s,
+            intervals_s=self.intervals_s,
+            slot_fields=np.array([listed.index(name) for name in self.fields], np.int32),
+            fields=tuple(fields),
+            freqs_hz=np.array([freqs_hz.mean()]) if one else freqs_hz,
+        )
 
     def as_factor(self) -> np.ndarray:
         """Return the gains with 0 where flagged, which leaves such data out of a further solve."""

@@ -6,10 +6,10 @@ import numpy as np
 
 from contimg.errors import BadConfig
 from contimg.radio.calibrators import LIST_FREQ_HZ, calibrators, find
+from contimg.radio.caltable import Field
 from contimg.radio.coordinates import separation
 from contimg.radio.fluxscale import is_primary, perley_butler_2017
-from contimg_solve.data import Recording
-from contimg_solve.tables import Field
+from contimg.radio.ms.read import Recording
 
 __all__ = ["flux_jy", "identify", "is_listed"]
 

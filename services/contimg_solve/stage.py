@@ -12,19 +12,21 @@ import numpy as np
 
 from contimg.errors import BadInput
 from contimg.models.observation import Role
+from contimg.radio import caltable
 from contimg.radio.calibrators import find
+from contimg.radio.caltable import Field
 from contimg.radio.coordinates import isot
+from contimg.radio.ms.read import Recording, open_recording
 from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_solve.calibration import Calibration
 from contimg_solve.catalogs import apparent_dec_rad, read_sources, seen, with_calibrator
 from contimg_solve.choice import Choice, Origin, choose, origin_of, transit_mjd
-from contimg_solve.data import Recording, antenna_names, check_channels, open_recording
+from contimg_solve.data import antenna_names, check_channels
 from contimg_solve.params import SolveParams
 from contimg_solve.report import figures, table_entry
 from contimg_solve.scans import scans_of, solve_scans
 from contimg_solve.solution import Solution
 from contimg_solve.sources import is_listed
-from contimg_solve.tables import Field, read_gains, write_table
 from contimg_solve.transit import Member, bandpass, member_gains, short_phases
 
 __all__ = ["Solve"]
@@ -101,7 +103,7 @@ def _by_transit(context: Context) -> StageResult:
     if not runs:
         raise BadInput(f"group {context.group} has no measurement sets of its members among its inputs")
     origins = [origin_of(run) for run in context.runs("calibration_table")]
-    choice = choose(context.options, runs, bool(origins))
+    choice = choose(context.options.calibration, runs, bool(origins))
     if choice.mode != "own" and len(origins) != 1:
         raise BadInput(f"mode {choice.mode!r} needs the one run of stage solve to take from, not {len(origins)}")
     return _Drift(context, runs, choice, None if choice.mode == "own" else origins[0]).result()
@@ -187,11 +189,12 @@ class _Drift:
             solved, reference = bandpass(member, self.name, self.names, self.params)
         when = transit_mjd(self.name, recording)
         path = f"{self.context.group}_bpcal"
-        write_table(self.context.workdir / path, solved, self.names, [self._place()], [recording, *self.recordings])
-        table = table_entry("bpcal", path, "nearest", when, when, self._window_d())
+        table = solved.as_table(self.names, [self._place()], recording.freqs_hz)
+        caltable.write(self.context.workdir / path, table, [recording, *self.recordings])
+        entry = table_entry("bpcal", path, "nearest", when, when, self._window_d())
         about = {"mode": "own", "transit": isot(when + 2400000.5), "transit_mjd": when}
-        about |= {"dec_deg": float(np.degrees(recording.dec_rad)), "mid_mjd": recording.mid_s / 86400}
-        return solved, reference, float(sky.flux_jy[:, 0].mean()), table, about
+        about |= {"dec_deg": float(np.degrees(self.dec[k])), "mid_mjd": recording.mid_s / 86400}
+        return solved, reference, float(sky.flux_jy[:, 0].mean()), entry, about
 
     def _copied(self) -> tuple[Solution, str, float, dict[str, Any], dict[str, Any]]:
         """Copy the bandpass of another group into this run; later tables then change nothing."""
@@ -205,7 +208,7 @@ class _Drift:
         table = table_entry("bpcal", path, "nearest", when, when, self._window_d(), origin_task=origin.task)
         keys = ("transit", "transit_mjd", "dec_deg", "mid_mjd")
         about = {"mode": self.choice.mode} | {key: record[key] for key in keys}
-        solved = read_gains(origin.path, self.names)
+        solved = Solution.from_table(caltable.read(origin.path), self.names)
         return solved, str(record["reference_antenna"]), float(record["model_flux_jy"]), table, about
 
     def _gain_tables(self, calibration: Calibration) -> list[dict[str, Any]]:
@@ -227,7 +230,8 @@ def _write(
 ) -> dict[str, Any]:
     """Write a table; return the part of its entry that names it."""
     path = f"{context.group}_{role}"
-    write_table(context.workdir / path, solution, calibration.names, calibration.fields, recordings)
+    table = solution.as_table(calibration.names, calibration.fields, recordings[0].freqs_hz)
+    caltable.write(context.workdir / path, table, recordings)
     return {"role": role, "path": path}
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contimg_solve.data import Recording, blocks
+from contimg.radio.ms.read import Recording
+from contimg_solve.data import blocks
 from contimg_solve.model import Sky, visibilities
 from contimg_solve.params import SolveParams
 from contimg_solve.scans import band_bins

@@ -21,8 +21,8 @@ from scipy.optimize import least_squares
 from scipy.special import j1
 from visibility_sim import Observation, Source, random_array, write_ms
 
+from contimg.instruments import stations, telescope
 from contimg.models.manifest import Manifest, Product
-from contimg.radio.telescopes import stations, telescope
 from contimg.stage import Run, StageContext
 from contimg_image.params import ImageParams
 from contimg_image.stage import ImageStage

@@ -13,7 +13,8 @@ from gain_bench import simulated, solved
 
 from contimg.instruments.dsa110.simulate.config import preset
 from contimg.models.quality import Verdict
-from contimg_solve.tables import read_gains
+from contimg.radio import caltable
+from contimg_solve.solution import Solution
 
 pytestmark = pytest.mark.science
 
@@ -70,7 +71,7 @@ def errors(found, truth):
 def test_bandpass_is_right_to_the_thermal_noise(drift, own):
     truth, raw, _ = drift
     gains, names = true_gains(truth, raw)
-    band = read_gains(own[1].path / "g1_bpcal", names)
+    band = Solution.from_table(caltable.read(own[1].path / "g1_bpcal"), names)
     good = ~band.flag[0].any(axis=(1, 2))  # edge channels are flagged
     assert good.mean() > 0.9
     amplitude, phase = errors(band.gain[0][good], gains[1][good])
@@ -88,7 +89,10 @@ def test_bandpass_is_right_to_the_thermal_noise(drift, own):
 def test_gains_follow_the_drift_of_each_member(drift, own):
     truth, raw, _ = drift
     gains, names = true_gains(truth, raw)
-    band, member = read_gains(own[1].path / "g1_bpcal", names), read_gains(own[1].path / "g1_gpcal", names)
+    band, member = (
+        Solution.from_table(caltable.read(own[1].path / "g1_bpcal"), names),
+        Solution.from_table(caltable.read(own[1].path / "g1_gpcal"), names),
+    )
     change = gains[:, 0] / gains[1, 0]  # of the gains since the bandpass was taken
     assert np.degrees(np.angle(change[0] / change[0][:, :1])).std() > 5  # without gains it would be this wrong
     for k in range(3):
@@ -130,7 +134,7 @@ def test_without_a_catalog_only_the_bandpass_is_solved(drift, tmp_path):
     _, _, runs = drift
     result, run = solved(tmp_path / "w", runs)
     assert figure(result, "solve.gains_flagged").verdict is Verdict.DEGRADED
-    gains = read_gains(run.path / "g1_gpcal", runs[0].manifest.info["antennas"])
+    gains = Solution.from_table(caltable.read(run.path / "g1_gpcal"), runs[0].manifest.info["antennas"])
     assert (gains.gain == 1).all()
     assert not gains.flag.any()
 
@@ -141,14 +145,14 @@ def test_bandpass_of_another_group_is_copied_with_its_origin(drift, own, tmp_pat
     reference = {"catalog:truth": raw / "catalog.ecsv"}
     result, run = solved(tmp_path / "w", runs[:1], reference=reference, options=options, origin=[own[1]], **ALL)
     names = [str(s) for s in truth.stations]
-    here, there = (read_gains(r.path / "g1_bpcal", names) for r in (run, own[1]))
+    here, there = (Solution.from_table(caltable.read(r.path / "g1_bpcal"), names) for r in (run, own[1]))
     np.testing.assert_array_equal(here.gain, there.gain)
     entry = result.info["tables"][0]
     assert entry["origin_task"] == own[1].manifest.task
     assert entry["valid_mjd"][1] - entry["valid_mjd"][0] == pytest.approx(60)
     assert result.info["mode"] == "borrowed"
     assert result.info["transit"] == own[0].info["transit"]
-    gains, reference_gains = (read_gains(r.path / "g1_gpcal", names) for r in (run, own[1]))
+    gains, reference_gains = (Solution.from_table(caltable.read(r.path / "g1_gpcal"), names) for r in (run, own[1]))
     np.testing.assert_allclose(gains.gain[0], reference_gains.gain[0], rtol=1e-4)
 
 
@@ -157,7 +161,7 @@ def test_short_phases_are_small_after_the_gains(drift, tmp_path):
     reference = {"catalog:truth": raw / "catalog.ecsv"}
     result, run = solved(tmp_path / "w", runs, reference=reference, short_phase=True, short_phase_s=110)
     assert [p.role for p in result.products] == ["bpcal", "gpcal", "2gcal", "calsel"]
-    short = read_gains(run.path / "g1_2gcal", runs[0].manifest.info["antennas"])
+    short = Solution.from_table(caltable.read(run.path / "g1_2gcal"), runs[0].manifest.info["antennas"])
     assert len(short.times_s) == 9
     np.testing.assert_allclose(np.abs(short.gain), 1, atol=1e-5)
     assert np.degrees(np.angle(short.gain[~short.flag])).std() < 1.5  # nothing moves within a member
@@ -207,7 +211,8 @@ from pathlib import Path
 import numpy as np
 from gain_bench import simulated, solved
 from contimg.instruments.dsa110.simulate.config import preset
-from contimg_solve.tables import read_gains
+from contimg.radio import caltable
+from contimg_solve.solution import Solution
 here = Path(sys.argv[1])
 config = preset("small-group", observations=2, transit_in=1, integrations=4, integration_s=77.309411328, rfi=None,
                 dropouts=0, stations=(4, 16, 24, 30, 31, 33, 41, 70, 81, 101, 103, 104),
@@ -218,7 +223,7 @@ for backend in ("stefcal", "casa"):
     result, run = solved(here / backend, runs, reference={"catalog:t": raw / "catalog.ecsv"}, backend=backend,
                          min_uv_wavelengths=0, min_snr=3)
     names = runs[0].manifest.info["antennas"]
-    gains[backend] = [read_gains(run.path / f"g1_{role}", names) for role in ("bpcal", "gpcal")]
+    gains[backend] = [Solution.from_table(caltable.read(run.path / f"g1_{role}"), names) for role in ("bpcal", "gpcal")]
 out = []
 for one, other in zip(*gains.values()):
     both = ~one.flag & ~other.flag

@@ -19,12 +19,12 @@ from contimg.models.manifest import Product
 from contimg.models.observation import ObservationRecord, Role
 from contimg.radio.casa import casadata_path
 from contimg.radio.coordinates import utc
+from contimg.radio.uvfits.scans import scans
 from contimg.stage import Run, StageContext
 from contimg_apply.params import ApplyParams
 from contimg_apply.stage import Apply
 from contimg_convert.params import ConvertParams
 from contimg_convert.stage import Convert
-from contimg_ingest.uvfits import scans
 from contimg_solve.params import SolveParams
 from contimg_solve.stage import Solve
 
@@ -98,7 +98,7 @@ def record(unit, role):
     moment = datetime(2026, 1, 25, tzinfo=UTC)
     return ObservationRecord(
         id=unit,
-        telescope="vla",
+        instrument="vla",
         state="sealed",
         start=moment,
         end=moment,
@@ -233,7 +233,7 @@ def simulated(base, config):
     for observation in truth.observations:
         files = [base / "raw" / f.name for f in sorted(observation.files, key=lambda f: f.subband)]
         known = record(observation.id, "target").model_copy(
-            update={"telescope": "dsa110", "start": observation.start, "end": observation.end, "expected": 16}
+            update={"instrument": "dsa110", "start": observation.start, "end": observation.end, "expected": 16}
         )
         runs.append(converted(base / "ms", files, known, "2026-01-25"))
     return truth, base / "raw", runs

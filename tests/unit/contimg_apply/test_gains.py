@@ -2,29 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from casacore.tables import table
-from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
+from radio_objects import caltable_of, recording_of
 
 from contimg.errors import BadInput
-from contimg_apply.gains import Grid, Table, chosen_fields, hours_outside, interpolate, read_table, total_gains
-from contimg_apply.ms import _receptors
-from contimg_apply.ms import grid_of as ms_grid
-from contimg_solve.data import open_recording
-from contimg_solve.solution import Solution
-from contimg_solve.tables import Field, write_table
+from contimg_apply.gains import chosen_fields, hours_outside, interpolate, total_gains
 
 TIMES = np.array([100.0, 200.0, 400.0])
 
 
 def table_of(gain, flag=None, fields=(0, 0, 0), freqs=(1.4e9,)):
-    gain = np.asarray(gain, np.complex64)
-    flag = np.zeros(gain.shape, bool) if flag is None else flag
-    directions = np.radians([[10.0, 0.0], [20.0, 0.0], [50.0, 0.0]])
-    return Table(gain, flag, TIMES, np.full(3, 20.0), np.array(fields), ("a", "b", "c"), directions, np.array(freqs))
+    return caltable_of(gain, TIMES, flag, fields, (10.0, 20.0, 50.0), freqs)
 
 
 def grid_of(times, ra_deg=0.0, freqs=(1.4e9,)):
-    return Grid(("1", "2"), np.array(freqs), np.asarray(times, float), np.radians(ra_deg), 0.0)
+    return recording_of(freqs, times, ra_deg=ra_deg)
 
 
 def series(values):
@@ -106,61 +97,3 @@ def test_window_is_inclusive():
     assert hours_outside(times, [mjd - 1, mjd]) == 0
     assert hours_outside(times, [mjd + 0.5, mjd + 1]) == pytest.approx(12)
     assert hours_outside(times, [mjd - 3, mjd - 1]) == pytest.approx(24)
-
-
-def test_table_is_read_by_antenna_name(tmp_path):
-    ms = write_scan(tmp_path / "t.ms", "t", TARGET, [(*TARGET, 1.0)], np.ones((len(FREQS), 2, ANTENNAS)))
-    recording = open_recording(ms)
-    gain = np.random.default_rng(1).normal(size=(2, 1, 2, ANTENNAS)).astype(np.complex64)
-    flag = np.zeros(gain.shape, bool)
-    live = np.ones(ANTENNAS, bool)
-    made = Solution(gain, flag, gain.real, live, np.array([1.0, 2.0]), np.array([5.0, 5.0]), ("a", "b"))
-    fields = [Field("a", 0.1, 0.2), Field("b", 0.3, 0.4)]
-    write_table(tmp_path / "t", made, recording.antennas, fields, [recording])
-    found = read_table(tmp_path / "t", ("4", "unknown", "2"))
-    np.testing.assert_array_equal(found.gain[..., 0], gain[..., 3])
-    np.testing.assert_array_equal(found.gain[..., 2], gain[..., 1])
-    assert found.flag[..., 1].all()
-    assert not found.flag[..., [0, 2]].any()
-    assert found.names == ("a", "b")
-    np.testing.assert_allclose(found.directions, [[0.1, 0.2], [0.3, 0.4]])
-
-
-def written(tmp_path, times=2):
-    ms = write_scan(tmp_path / "t.ms", "t", TARGET, [(*TARGET, 1.0)], np.ones((len(FREQS), 2, ANTENNAS)))
-    recording = open_recording(ms)
-    gain = np.ones((times, 1, 2, ANTENNAS), np.complex64)
-    when, live = 1.0 + np.arange(times), np.ones(ANTENNAS, bool)
-    made = Solution(gain, gain != 1, gain.real, live, when, when * 0 + 5, ("a",) * times)
-    write_table(tmp_path / "t", made, recording.antennas, [Field("a", 0.1, 0.2)], [recording])
-    return tmp_path / "t"
-
-
-def test_table_that_lost_rows_is_named_with_the_cure(tmp_path):
-    path = written(tmp_path)
-    with table(str(path), readonly=False, ack=False) as opened:
-        opened.removerows([3])
-    with pytest.raises(BadInput, match=rf"{path} has unequal numbers of rows per antenna; solve it again"):
-        read_table(path, ("1", "2"))
-
-
-def test_data_without_rows_or_with_stokes_parameters_are_named(tmp_path):
-    ms = write_scan(tmp_path / "t.ms", "t", TARGET, [(*TARGET, 1.0)], np.ones((len(FREQS), 2, ANTENNAS)))
-    with table(f"{ms}/POLARIZATION", readonly=False, ack=False) as opened:
-        opened.putcol("CORR_TYPE", np.array([[1, 4]], np.int32))
-    with pytest.raises(BadInput, match=r"correlations \[1, 4\] are not of linear or circular feeds"):
-        _receptors(ms)
-    with table(str(ms), ack=False) as opened:
-        opened.query("ANTENNA1 < 0").copy(str(tmp_path / "e.ms"), deep=True).close()
-    with pytest.raises(BadInput, match=r"e\.ms has no rows; convert the data again"):
-        ms_grid(tmp_path / "e.ms")
-
-
-@pytest.mark.parametrize(
-    ("types", "wanted"), [([5, 8], ([0, 1], [0, 1])), ([9, 10, 11, 12], ([0, 0, 1, 1], [0, 1, 0, 1]))]
-)
-def test_correlations_of_either_feed_find_their_receptors(tmp_path, types, wanted):
-    ms = write_scan(tmp_path / "t.ms", "t", TARGET, [(*TARGET, 1.0)], np.ones((len(FREQS), 2, ANTENNAS)))
-    with table(f"{ms}/POLARIZATION", readonly=False, ack=False) as opened:
-        opened.putcell("CORR_TYPE", 0, np.array(types, np.int32))
-    assert tuple(each.tolist() for each in _receptors(ms)) == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.params import Scope, effective, load
+from contimg.models.spec import Scope, effective, load
 from contimg.stage import Stage
 from contimg_apply.params import SPEC, ApplyParams
 

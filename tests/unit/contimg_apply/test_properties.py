@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from radio_objects import caltable_of, recording_of
 
 from contimg_apply.correct import Rows, _median, antenna_noise, clip, correct, noise_sums
-from contimg_apply.gains import Grid, Table, chosen_fields, hours_outside, interpolate, total_gains
+from contimg_apply.gains import chosen_fields, hours_outside, interpolate, total_gains
 
 NANT, NCHAN, NTIME = 5, 12, 3
 FEW = settings(max_examples=12, deadline=None)
@@ -175,15 +178,12 @@ def table_of(seed, slots=4, channels=1):
     gain = rng.uniform(0.5, 2, shape) * np.exp(1j * rng.uniform(-np.pi, np.pi, shape))
     times = np.cumsum(rng.uniform(10, 100, slots))
     freqs = 1.4e9 + 1e6 * np.arange(channels)
-    zeros = np.zeros(slots, int)
-    return Table(
-        gain.astype(np.complex64), rng.random(shape) < 0.1, times, times * 0 + 1, zeros, ("a",), np.zeros((1, 2)), freqs
-    )
+    return caltable_of(gain, times, rng.random(shape) < 0.1, freqs_hz=freqs, length_s=1.0)
 
 
 def grid_of(times, channels=1):
     freqs = 1.4e9 + 1e6 * np.arange(channels)
-    return Grid(tuple("abcde"), freqs, np.asarray(times, float), 0.0, 0.0)
+    return recording_of(freqs, times, "abcde")
 
 
 @given(seeds, st.sampled_from(["nearest", "linear"]))
@@ -211,10 +211,7 @@ def test_amplitudes_lie_between_those_interpolated(seed, when):
 @FEW
 def test_order_of_the_rows_of_a_table_does_not_matter(seed, order):
     found, order = table_of(seed), list(order)
-    mixed = Table(
-        found.gain[order], found.flag[order], found.times_s[order], found.intervals_s, found.fields, found.names,
-        found.directions, found.freqs_hz,
-    )  # fmt: skip
+    mixed = replace(found, gain=found.gain[order], flag=found.flag[order], times_s=found.times_s[order])
     grid = grid_of(np.linspace(0, 400, 9))
     for how in ("nearest", "linear"):
         for one, other in zip(
@@ -247,9 +244,6 @@ def test_hours_outside_is_the_distance_to_the_window(start, length, offset):
 @pytest.mark.parametrize("ra_deg", [0.0, 359.999])
 def test_nearest_field_is_found_over_right_ascension_zero(ra_deg):
     found = table_of(1)
-    two = Table(
-        found.gain, found.flag, found.times_s, found.intervals_s, np.array([0, 0, 1, 1]), ("a", "b"),
-        np.radians([[1.0, 0.0], [357.0, 0.0]]), found.freqs_hz,
-    )  # fmt: skip
-    grid = Grid(("a",), found.freqs_hz, np.array([1e6, 1e6]), np.radians(ra_deg), 0.0)
+    two = caltable_of(found.gain, found.times_s, found.flag, [0, 0, 1, 1], (1.0, 357.0), found.freqs_hz)
+    grid = recording_of(found.freqs_hz, (1e6, 1e6), ra_deg=ra_deg)
     assert chosen_fields(two, ["a", "b"], grid).tolist() == [True, True, False, False]

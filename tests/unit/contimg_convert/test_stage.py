@@ -24,7 +24,7 @@ def record(**changes):
     file = RawFile(path="x", role="sb00", bytes=1, digest="d")
     values = {
         "id": ID,
-        "telescope": "dsa110",
+        "instrument": "dsa110",
         "state": ObservationState.SEALED,
         "start": START,
         "end": datetime(2026, 1, 25, 22, 26, 33, tzinfo=UTC),
@@ -135,7 +135,7 @@ def test_scan_of_a_pointed_array(tmp_path, ngc5921, source, role, directory):
     start, end = ("09:26:46", "09:29:16") if role is Role.GAIN else ("09:32:16", "09:47:46")
     times = {n: datetime.fromisoformat(f"1995-04-13T{t}+00:00") for n, t in (("start", start), ("end", end))}
     name = f"1995-04-13T{start}"
-    observation = record(id=name, telescope="vla", expected=1, role=role, source=source, scan=2, **times)
+    observation = record(id=name, instrument="vla", expected=1, role=role, source=source, scan=2, **times)
     result = Convert().run(context(tmp_path, [ngc5921], observation))
     assert result.products[0].names == (f"{directory}/1995-04-13/{name}.ms",)
     assert result.info["app_dec_deg"] is None

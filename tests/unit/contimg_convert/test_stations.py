@@ -28,4 +28,4 @@ def test_common_shift_is_no_error(reference):
 def test_unknown_names_and_telescopes_are_not_judged(reference):
     names = tuple(f"pad{n}" for n in reference.antennas.names)
     assert stations.largest_error_m(moved(reference, names=names)) is None
-    assert stations.largest_error_m(replace(reference, telescope="vla")) is None
+    assert stations.largest_error_m(replace(reference, telescope="VLA")) is None

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from visibility_sim import Observation, Source, random_array, write_ms
 
-from contimg_image.visibilities import read_scene, read_visibilities
+from contimg.radio.ms.read import open_recording
+from contimg_image.visibilities import read_visibilities
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +20,10 @@ def small_ms(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_scene(small_ms: Path):
-    return read_scene(small_ms)
+def small_recording(small_ms: Path):
+    return open_recording(small_ms)
 
 
 @pytest.fixture(scope="session")
-def small_vis(small_scene):
-    return read_visibilities(small_scene, channel_average=1)
+def small_vis(small_recording):
+    return read_visibilities(small_recording, channel_average=1)

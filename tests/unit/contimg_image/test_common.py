@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from radio_objects import recording_of
 from visibility_sim import Observation, random_array, simulate
 
-from contimg.radio.telescopes import stations, telescope
+from contimg.instruments import stations
 from contimg_image.common import common_beam, declination_bin, synthetic_coverage
 from contimg_image.params import ImageParams
-from contimg_image.visibilities import Scene
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory):
+def recording():
     places = np.array([each.itrf_m for each in stations("dsa110") if each.active])
     freq = 1311.4e6 + 244140.625 * np.arange(768)
-    return Scene(tmp_path_factory.mktemp("x"), telescope("dsa110"), "", 0, 0.0, 0.0, places, freq, 244140.625)
+    return recording_of(freq, telescope="OVRO_MMA", positions_m=places, width_hz=244140.625)
 
 
 def test_bins_are_a_tenth_of_a_degree_and_end_off_round_values():
@@ -35,21 +35,21 @@ def test_coverage_is_that_of_a_source_on_the_meridian():
     assert np.abs(np.abs(found) - np.abs(uvw)).max() < 0.05
 
 
-def test_beam_of_the_array_at_declination_16(scene):
-    beam = common_beam(scene, np.radians(16.1), ImageParams())
+def test_beam_of_the_array_at_declination_16(recording):
+    beam = common_beam(recording, np.radians(16.1), ImageParams())
     assert beam.major_arcsec == beam.minor_arcsec == round(beam.major_arcsec)
     assert 40 <= beam.major_arcsec <= 60
 
 
-def test_beam_is_the_same_for_all_recordings_of_a_pointing(scene):
-    first = common_beam(scene, np.radians(16.1), ImageParams())
-    shuffled = replace(scene, antennas_m=scene.antennas_m[::-1].copy(), ra_rad=3.0)
+def test_beam_is_the_same_for_all_recordings_of_a_pointing(recording):
+    first = common_beam(recording, np.radians(16.1), ImageParams())
+    shuffled = replace(recording, positions_m=recording.positions_m[::-1].copy(), ra_rad=3.0)
     assert common_beam(shuffled, np.radians(16.1001), ImageParams()) == first
 
 
-def test_beam_knows_the_weighting_and_the_array(scene):
-    first = common_beam(scene, np.radians(16.1), ImageParams())
-    assert common_beam(scene, np.radians(16.1), ImageParams(robust=0.5)).major_arcsec > first.major_arcsec
-    inner = np.linalg.norm(scene.antennas_m - np.median(scene.antennas_m, axis=0), axis=1) < 300
-    small = replace(scene, antennas_m=scene.antennas_m[inner])
+def test_beam_knows_the_weighting_and_the_array(recording):
+    first = common_beam(recording, np.radians(16.1), ImageParams())
+    assert common_beam(recording, np.radians(16.1), ImageParams(robust=0.5)).major_arcsec > first.major_arcsec
+    inner = np.linalg.norm(recording.positions_m - np.median(recording.positions_m, axis=0), axis=1) < 300
+    small = replace(recording, positions_m=recording.positions_m[inner])
     assert common_beam(small, np.radians(16.1), ImageParams()).major_arcsec > first.major_arcsec

@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
+from contimg.radio.ms.read import open_recording
 from contimg_image.export import write_ms
-from contimg_image.visibilities import read_scene, read_visibilities
+from contimg_image.visibilities import read_visibilities
 
 
-def test_exported_visibilities_are_read_back(tmp_path, small_scene):
-    vis = read_visibilities(small_scene, channels="0;1~2", channel_average=2)
+def test_exported_visibilities_are_read_back(tmp_path, small_recording):
+    vis = read_visibilities(small_recording, channels="0;1~2", channel_average=2)
     vis.weight[3, 1] = 0
-    write_ms(small_scene, vis, tmp_path / "out.ms")
-    scene = read_scene(tmp_path / "out.ms")
-    again = read_visibilities(scene, channel_average=1)
-    assert (scene.telescope, scene.source) == (small_scene.telescope, small_scene.source)
-    assert (scene.ra_rad, scene.dec_rad) == (small_scene.ra_rad, small_scene.dec_rad)
-    assert np.array_equal(scene.antennas_m, small_scene.antennas_m)
-    assert np.array_equal(scene.freq_hz, vis.freq_hz)
+    write_ms(small_recording, vis, tmp_path / "out.ms")
+    recording = open_recording(tmp_path / "out.ms")
+    again = read_visibilities(recording, channel_average=1)
+    assert (recording.telescope, recording.source) == (small_recording.telescope, small_recording.source)
+    assert (recording.ra_rad, recording.dec_rad) == (small_recording.ra_rad, small_recording.dec_rad)
+    assert np.array_equal(recording.positions_m, small_recording.positions_m)
+    assert np.array_equal(recording.freqs_hz, vis.freq_hz)
     for name in ("uvw_m", "antenna1", "antenna2"):
         assert np.array_equal(getattr(again, name), getattr(vis, name))
     assert again.weight == pytest.approx(vis.weight, rel=1e-6)
@@ -26,12 +27,12 @@ def test_exported_visibilities_are_read_back(tmp_path, small_scene):
     assert again.time_jd == pytest.approx(vis.time_jd, abs=1e-9)
 
 
-def test_input_is_left_alone(tmp_path, small_ms, small_scene, small_vis):
+def test_input_is_left_alone(tmp_path, small_ms, small_recording, small_vis):
     def state():
         return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in small_ms.rglob("*") if path.is_file()}
 
     before = state()
-    write_ms(small_scene, small_vis, tmp_path / "out.ms")
+    write_ms(small_recording, small_vis, tmp_path / "out.ms")
     assert state() == before
     with table(str(tmp_path / "out.ms"), ack=False) as opened:
         assert opened.getcol("FLAG").sum() == 0

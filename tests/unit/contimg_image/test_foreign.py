@@ -20,21 +20,21 @@ from contimg_image.primary import PrimaryBeam
 from contimg_image.weighting import imaging_weights
 
 
-def job(small_scene, small_vis, scratch, **params):
+def job(small_recording, small_vis, scratch, **params):
     chosen = ImageParams(cell_arcsec=6, size=301, robust=0.5, **params)
     weight = imaging_weights(small_vis, 301, np.radians(6 / 3600), "briggs", 0.5)
     whole = PrimaryBeam(np.ones((301, 301), np.float32), ())
-    return Job(small_scene, small_vis, weight, Beam(48.0, 30.0, 0.0), whole, chosen, scratch)
+    return Job(small_recording, small_vis, weight, Beam(48.0, 30.0, 0.0), whole, chosen, scratch)
 
 
-def test_scales_follow_the_beam_and_fit_the_image(small_scene, small_vis, tmp_path):
-    assert job(small_scene, small_vis, tmp_path).scales_px == (0.0, 16.0, 32.0)
-    own = job(small_scene, small_vis, tmp_path, scales_arcsec=(60.0, 0.0))
+def test_scales_follow_the_beam_and_fit_the_image(small_recording, small_vis, tmp_path):
+    assert job(small_recording, small_vis, tmp_path).scales_px == (0.0, 16.0, 32.0)
+    own = job(small_recording, small_vis, tmp_path, scales_arcsec=(60.0, 0.0))
     assert own.scales_px == (0.0, 10.0)
 
 
-def test_wsclean_is_told_every_parameter(small_scene, small_vis, tmp_path):
-    given = job(small_scene, small_vis, tmp_path, threshold_jy=0.01, deconvolver="multiscale", max_iterations=77)
+def test_wsclean_is_told_every_parameter(small_recording, small_vis, tmp_path):
+    given = job(small_recording, small_vis, tmp_path, threshold_jy=0.01, deconvolver="multiscale", max_iterations=77)
     line = " ".join(wsclean.command(given, Path("x.ms"), Path("p")))
     for words in (
         "-size 302 302",
@@ -53,31 +53,31 @@ def test_wsclean_is_told_every_parameter(small_scene, small_vis, tmp_path):
     ):
         assert words in line
     assert line.endswith("x.ms")
-    natural = job(small_scene, small_vis, tmp_path, weighting="natural", auto_mask_sigma=0)
+    natural = job(small_recording, small_vis, tmp_path, weighting="natural", auto_mask_sigma=0)
     line = " ".join(wsclean.command(natural, Path("x.ms"), Path("p")))
     assert "-weight natural" in line
     assert "-auto-mask" not in line
 
 
-def test_missing_program_says_how_to_get_it(small_scene, small_vis, tmp_path, monkeypatch):
+def test_missing_program_says_how_to_get_it(small_recording, small_vis, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadConfig, match="apt-get install wsclean"):
-        make(job(small_scene, small_vis, tmp_path, backend="wsclean"))
+        make(job(small_recording, small_vis, tmp_path, backend="wsclean"))
 
 
-def test_failing_program_ends_the_attempt_with_its_words(small_scene, small_vis, tmp_path, monkeypatch):
+def test_failing_program_ends_the_attempt_with_its_words(small_recording, small_vis, tmp_path, monkeypatch):
     bad = tmp_path / "wsclean"
     bad.write_text("#!/bin/sh\necho '+ >>> no such column'\necho '+ + +'\nexit 3\n")
     bad.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(Terminal, match=r"code 3.*no such column"):
-        make(job(small_scene, small_vis, tmp_path, backend="wsclean"))
+        make(job(small_recording, small_vis, tmp_path, backend="wsclean"))
 
 
 @pytest.mark.skipif(shutil.which("wsclean") is None, reason="Debian package wsclean is not installed")
-def test_wsclean_makes_an_image_of_odd_size(small_scene, small_vis, tmp_path):
+def test_wsclean_makes_an_image_of_odd_size(small_recording, small_vis, tmp_path):
     seen = []
-    given = job(small_scene, small_vis, tmp_path, backend="wsclean")
+    given = job(small_recording, small_vis, tmp_path, backend="wsclean")
     found = make(replace(given, report=lambda *words: seen.append(words)))
     assert found.residual.shape == found.model.shape == (301, 301)
     assert found.psf[150, 150] == pytest.approx(1.0, abs=1e-3)
@@ -88,12 +88,12 @@ def test_wsclean_makes_an_image_of_odd_size(small_scene, small_vis, tmp_path):
     assert found.notes["wsclean"].startswith("WSClean version")
 
 
-def test_tclean_is_told_every_parameter(small_scene, small_vis, tmp_path):
-    given = job(small_scene, small_vis, tmp_path, threshold_jy=0.01, deconvolver="multiscale", max_iterations=77)
+def test_tclean_is_told_every_parameter(small_recording, small_vis, tmp_path):
+    given = job(small_recording, small_vis, tmp_path, threshold_jy=0.01, deconvolver="multiscale", max_iterations=77)
     words = tclean.arguments(given, Path("x.ms"), Path("p"))
     assert (words["imsize"], words["cell"], words["weighting"], words["robust"]) == (301, "6arcsec", "briggs", 0.5)
     assert (words["niter"], words["threshold"], words["nsigma"], words["gain"]) == (77, "0.01Jy", 1.0, 0.1)
     assert (words["gridder"], words["scales"], words["noisethreshold"]) == ("wproject", [0, 16, 32], 5.0)
-    plain = tclean.arguments(job(small_scene, small_vis, tmp_path, auto_mask_sigma=0), Path("x.ms"), Path("p"))
+    plain = tclean.arguments(job(small_recording, small_vis, tmp_path, auto_mask_sigma=0), Path("x.ms"), Path("p"))
     assert "usemask" not in plain
     assert plain["deconvolver"] == "clark"

@@ -24,8 +24,8 @@ PARAMS = ImageParams(cell_arcsec=15, size=65, robust=0.5)
 
 
 @pytest.fixture
-def header(small_scene, small_vis):
-    return image_header(small_scene, small_vis, PARAMS, BEAM, {"GROUPID": "g-1"})
+def header(small_recording, small_vis):
+    return image_header(small_recording, small_vis, PARAMS, BEAM, {"GROUPID": "g-1"})
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def test_header_is_complete_and_read_without_warnings(header, small_vis):
     assert header["MJD-AVG"] == pytest.approx(small_vis.time_jd.mean() - 2400000.5, abs=1e-6)
 
 
-def test_centre_of_the_image_is_the_phase_centre(header, small_scene):
+def test_centre_of_the_image_is_the_phase_centre(header, small_recording):
     place = SkyCoord.from_pixel(32, 32, celestial(header))
-    assert place.ra.deg == pytest.approx(np.degrees(small_scene.ra_rad), abs=1e-9)
-    assert place.dec.deg == pytest.approx(np.degrees(small_scene.dec_rad), abs=1e-9)
+    assert place.ra.deg == pytest.approx(np.degrees(small_recording.ra_rad), abs=1e-9)
+    assert place.dec.deg == pytest.approx(np.degrees(small_recording.dec_rad), abs=1e-9)
     assert SkyCoord.from_pixel(31, 33, celestial(header)).ra > place.ra
 
 

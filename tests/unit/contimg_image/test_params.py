@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.params import effective, load
+from contimg.models.spec import effective, load
 from contimg.radio.beams import BEAM_MODELS
 from contimg.stage import Stage
 from contimg_image.params import SPEC, ImageParams

@@ -9,8 +9,8 @@ from astropy.coordinates import HADec, SkyCoord
 from astropy.time import Time
 from scipy.special import j1
 
+from contimg.instruments import telescope
 from contimg.radio.coordinates import meridian_icrs
-from contimg.radio.telescopes import telescope
 from contimg_image.beams import Beam
 from contimg_image.header import celestial, image_header
 from contimg_image.params import ImageParams
@@ -24,36 +24,36 @@ def airy(theta_rad, freq_hz, dish_m):
     return np.where(np.abs(x) < 1e-9, 1.0, (2 * j1(x) / np.where(x == 0, 1, x)) ** 2)
 
 
-def pixels(scene, vis, places):
+def pixels(recording, vis, places):
     """Beam image and the sky positions of some pixels."""
-    wcs = celestial(image_header(scene, vis, PARAMS, Beam(50, 50, 0)))
-    image = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy").mean
+    wcs = celestial(image_header(recording, vis, PARAMS, Beam(50, 50, 0)))
+    image = primary_beam(recording, vis, vis.weight, wcs, PARAMS.size, "airy").mean
     return image, SkyCoord.from_pixel([x for _, x in places], [y for y, _ in places], wcs)
 
 
-def test_fixed_pointing_is_the_dish_at_each_frequency(small_scene, small_vis):
+def test_fixed_pointing_is_the_dish_at_each_frequency(small_recording, small_vis):
     places = [(120, 120), (120, 135), (130, 112), (100, 100)]
-    image, sky = pixels(small_scene, small_vis, places)
-    centre = SkyCoord(small_scene.ra_rad * u.rad, small_scene.dec_rad * u.rad)
+    image, sky = pixels(small_recording, small_vis, places)
+    centre = SkyCoord(small_recording.ra_rad * u.rad, small_recording.dec_rad * u.rad)
     for (y, x), theta in zip(places, sky.separation(centre).rad, strict=True):
         expected = airy(theta, small_vis.freq_hz, 25.0).mean()
         assert image[y, x] == pytest.approx(expected, abs=2e-4)
     assert image[120, 120] == pytest.approx(1.0)
 
 
-def test_drift_is_the_mean_of_a_beam_on_the_meridian(small_scene, small_vis):
+def test_drift_is_the_mean_of_a_beam_on_the_meridian(small_recording, small_vis):
     """Truth from astropy's HADec, not from the formulae of the stage."""
     dsa = telescope("dsa110")
     times = 2461066.43 + np.arange(24) * 12.884902 / 86400
     dec = np.radians(16.2)
     ra, dec_icrs = (float(each[0]) for each in meridian_icrs([times.mean()], dec, dsa))
-    scene = replace(small_scene, telescope=dsa, ra_rad=ra, dec_rad=dec_icrs)
+    recording = replace(small_recording, telescope="OVRO_MMA", ra_rad=ra, dec_rad=dec_icrs)
     rows = np.arange(len(small_vis.time_jd)) % 24
     vis = replace(small_vis, time_jd=times[rows], interval_s=12.884902)
-    assert drifts(scene)
-    assert pointing_dec(scene, vis) == pytest.approx(dec, abs=1e-5)
+    assert drifts(recording)
+    assert pointing_dec(recording, vis) == pytest.approx(dec, abs=1e-5)
     places = [(120, 120), (120, 60), (190, 120), (60, 180)]
-    image, sky = pixels(scene, vis, places)
+    image, sky = pixels(recording, vis, places)
     frame = HADec(obstime=Time(times[:, None], format="jd"), location=dsa.location)
     local = sky[None, :].transform_to(frame)
     pointing = SkyCoord(0 * u.deg, dec * u.rad, frame=HADec())
@@ -66,18 +66,18 @@ def test_drift_is_the_mean_of_a_beam_on_the_meridian(small_scene, small_vis):
         assert image[y, x] == pytest.approx(expected, abs=3e-4)
 
 
-def test_terms_are_the_slopes_of_the_beam(small_scene, small_vis):
+def test_terms_are_the_slopes_of_the_beam(small_recording, small_vis):
     """mean x (1 + sum of factor x image) is the beam of each integration and channel, but for its curvature."""
     dsa = telescope("dsa110")
     times = 2461066.43 + np.arange(24) * 12.884902 / 86400
     dec = np.radians(16.2)
     ra, dec_icrs = (float(each[0]) for each in meridian_icrs([times.mean()], dec, dsa))
-    scene = replace(small_scene, telescope=dsa, ra_rad=ra, dec_rad=dec_icrs)
+    recording = replace(small_recording, telescope="OVRO_MMA", ra_rad=ra, dec_rad=dec_icrs)
     rows = np.arange(len(small_vis.time_jd)) % 24
     freq = np.array([1.32e9, 1.4e9, 1.48e9])
     vis = replace(small_vis, time_jd=times[rows], freq_hz=freq, interval_s=12.884902)
-    wcs = celestial(image_header(scene, vis, PARAMS, Beam(50, 50, 0)))
-    found = primary_beam(scene, vis, vis.weight, wcs, PARAMS.size, "airy")
+    wcs = celestial(image_header(recording, vis, PARAMS, Beam(50, 50, 0)))
+    found = primary_beam(recording, vis, vis.weight, wcs, PARAMS.size, "airy")
     assert [term.factor.shape for term in found.terms] == [(len(rows), 1), (1, 3)]
     for y, x in ((120, 60), (170, 160)):
         sky = SkyCoord.from_pixel(x, y, wcs)
@@ -91,9 +91,9 @@ def test_terms_are_the_slopes_of_the_beam(small_scene, small_vis):
         assert constant > 0.05
 
 
-def test_none_is_one_everywhere(small_scene, small_vis):
-    wcs = celestial(image_header(small_scene, small_vis, PARAMS, Beam(50, 50, 0)))
-    found = primary_beam(small_scene, small_vis, small_vis.weight, wcs, PARAMS.size, "none")
+def test_none_is_one_everywhere(small_recording, small_vis):
+    wcs = celestial(image_header(small_recording, small_vis, PARAMS, Beam(50, 50, 0)))
+    found = primary_beam(small_recording, small_vis, small_vis.weight, wcs, PARAMS.size, "none")
     assert np.ptp(found.mean) < 1e-6
     assert found.terms == ()
 

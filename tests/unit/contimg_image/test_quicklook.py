@@ -9,20 +9,20 @@ from contimg_image.params import ImageParams
 from contimg_image.quicklook import _ellipse, write_picture
 
 
-def drawn(tmp_path, small_scene, small_vis, image, name):
+def drawn(tmp_path, small_recording, small_vis, image, name):
     params = ImageParams(cell_arcsec=15, size=100)
     beam = Beam(54.0, 48.0, 30.0)
-    wcs = celestial(image_header(small_scene, small_vis, params, beam))
+    wcs = celestial(image_header(small_recording, small_vis, params, beam))
     write_picture(tmp_path / name, image, wcs, beam, 1e-3, "a field")
     return imread(tmp_path / name)
 
 
-def test_a_source_is_seen_where_it_is(tmp_path, small_scene, small_vis):
+def test_a_source_is_seen_where_it_is(tmp_path, small_recording, small_vis):
     image = np.zeros((100, 100), np.float32)
     image[70:76, 20:26] = 0.05
-    picture = drawn(tmp_path, small_scene, small_vis, image, "a.png")
+    picture = drawn(tmp_path, small_recording, small_vis, image, "a.png")
     assert picture.shape[0] > 800
-    empty = drawn(tmp_path, small_scene, small_vis, image * 0, "b.png")
+    empty = drawn(tmp_path, small_recording, small_vis, image * 0, "b.png")
     bright = (picture - empty)[..., :3].sum(axis=2)
     y, x = np.nonzero(bright > 0.5)
     assert len(y) > 500
@@ -30,9 +30,9 @@ def test_a_source_is_seen_where_it_is(tmp_path, small_scene, small_vis):
     assert x.mean() < picture.shape[1] / 2  # left: east
 
 
-def test_scale_is_in_units_of_the_noise(tmp_path, small_scene, small_vis):
-    full = drawn(tmp_path, small_scene, small_vis, np.full((100, 100), 0.04, np.float32), "a.png")
-    over = drawn(tmp_path, small_scene, small_vis, np.full((100, 100), 4.0, np.float32), "b.png")
+def test_scale_is_in_units_of_the_noise(tmp_path, small_recording, small_vis):
+    full = drawn(tmp_path, small_recording, small_vis, np.full((100, 100), 0.04, np.float32), "a.png")
+    over = drawn(tmp_path, small_recording, small_vis, np.full((100, 100), 4.0, np.float32), "b.png")
     assert np.array_equal(full, over)
 
 

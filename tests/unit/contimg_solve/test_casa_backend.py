@@ -10,8 +10,8 @@ import pytest
 from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, TARGET, draw_gains, scan_runs, write_scan
 
+from contimg.radio.ms.read import open_recording
 from contimg_solve.casa_backend import _copy_with_model
-from contimg_solve.data import open_recording
 from contimg_solve.model import point
 
 _RUN = """

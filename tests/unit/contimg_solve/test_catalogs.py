@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.table import Table
+from radio_objects import recording_of
 
 from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.radio.calibrators import LIST_FREQ_HZ, find
 from contimg.radio.coordinates import hour_angle_dec, meridian_icrs
-from contimg.radio.telescopes import telescope
 from contimg_solve.catalogs import Sources, apparent_dec_rad, read_sources, seen, with_calibrator
-from contimg_solve.data import Recording
 from contimg_solve.params import SolveParams
 
 MJD = 61065.5
@@ -19,7 +19,8 @@ CALIBRATOR = find("2355+498")
 def recording_at(ra_rad, dec_rad, times=5):
     times_s = MJD * 86400 + np.linspace(-150, 150, times)
     freqs = np.linspace(1.32e9, 1.49e9, 4)
-    return Recording(None, "u", ("1",), freqs, times_s, 12.0, ra_rad, dec_rad, "", "OVRO_MMA", (0, 1))
+    place = {"ra_rad": ra_rad, "dec_rad": dec_rad, "telescope": "OVRO_MMA"}
+    return recording_of(freqs, times_s, ("1",), interval_s=12.0, **place)
 
 
 def sources_at(ra_deg, dec_deg, flux, index=0.0):

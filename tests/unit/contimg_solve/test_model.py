@@ -7,7 +7,8 @@ import pytest
 from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
 
 from contimg.radio.coordinates import lmn
-from contimg_solve.data import blocks, open_recording
+from contimg.radio.ms.read import open_recording
+from contimg_solve.data import blocks
 from contimg_solve.model import Sky, point, visibilities
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from contimg.models.quality import Verdict
+from contimg.radio.caltable import Field
 from contimg_solve.calibration import Calibration, Flux
 from contimg_solve.params import SolveParams
 from contimg_solve.report import figures, table_entry
 from contimg_solve.solution import Solution
-from contimg_solve.tables import Field
 
 
 def solution_of(flagged=0.0, phase_deg=0.0):

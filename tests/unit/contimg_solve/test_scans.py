@@ -6,8 +6,8 @@ from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, SECONDARY, draw_gains, scan_runs, write_scan
 
 from contimg.errors import BadInput
+from contimg.radio.ms.read import open_recording
 from contimg_solve.calibration import Flux
-from contimg_solve.data import open_recording
 from contimg_solve.params import SolveParams
 from contimg_solve.scans import _rescaled, band_bins, fluxes, scans_of, solve_scans
 from contimg_solve.solution import Solution

@@ -5,7 +5,7 @@ import pytest
 from gain_bench import ANTENNAS, FREQS, PRIMARY, TARGET, write_scan
 
 from contimg.errors import BadConfig
-from contimg_solve.data import open_recording
+from contimg.radio.ms.read import open_recording
 from contimg_solve.sources import flux_jy, identify, is_listed
 
 

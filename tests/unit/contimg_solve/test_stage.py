@@ -8,8 +8,8 @@ from gain_bench import ANTENNAS, draw_gains, scan_runs, solved
 
 from contimg.errors import BadInput, DataQuality
 from contimg.models.quality import Verdict
+from contimg.radio import caltable
 from contimg_solve.solution import Solution
-from contimg_solve.tables import read_gains
 
 ROLES = {"p": "bandpass", "s1": "gain", "s2": "gain"}
 SCANS = {"strategy": "calibrator-scans", "min_uv_wavelengths": 0, "reference_antennas": ("2",)}
@@ -64,7 +64,7 @@ def test_figures_are_measured_and_pass(made):
 
 def test_targets_among_the_inputs_are_not_solved_on(made):
     _, run = made
-    gains: Solution = read_gains(run.path / "g1_gpcal", ("1",))
+    gains: Solution = Solution.from_table(caltable.read(run.path / "g1_gpcal"), ("1",))
     assert gains.fields == ("1331+305", "1445+099", "1445+099")
 
 

@@ -9,7 +9,7 @@ from gain_bench import ANTENNAS, FREQS, TARGET, draw_gains, write_scan
 
 from contimg.errors import DataQuality
 from contimg.radio.coordinates import lmn
-from contimg_solve.data import open_recording
+from contimg.radio.ms.read import open_recording
 from contimg_solve.model import Sky
 from contimg_solve.params import SolveParams
 from contimg_solve.transit import Member, bandpass, member_gains, normalised, short_phases, unit_gains

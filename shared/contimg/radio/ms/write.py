@@ -13,6 +13,7 @@ import casacore.tables as ct
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.radio.memory import zeroed
 from contimg.radio.telescopes import Telescope
 from contimg.radio.visibilities import CORR_LETTERS, Visibilities
 
@@ -25,6 +26,7 @@ _FRAMES = {"LSRK": 1, "TOPO": 5}
 _ROW_COLUMNS = ("ANTENNA1", "ANTENNA2")  # change in every row: not for an incremental storage manager
 
 
+@zeroed()
 def write(path: Path, data: Visibilities, telescope: Telescope) -> None:
     """Write one recording.
 
