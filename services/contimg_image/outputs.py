@@ -10,6 +10,7 @@ from casacore.images import image as casa_image
 from numpy.typing import NDArray
 
 from contimg.errors import ResourceExhausted
+from contimg.radio.memory import zeroed
 
 __all__ = ["UNITS", "write_casa_image", "write_fits"]
 
@@ -48,6 +49,7 @@ def write_fits(path: Path, image: NDArray[np.float32], header: fits.Header, kind
         raise ResourceExhausted(f"{path} ({image.nbytes} bytes) cannot be written: {error}; make room there") from error
 
 
+@zeroed()
 def write_casa_image(fits_path: Path, path: Path) -> None:
     """Turn a FITS image into a CASA PagedImage; casacore copies pixels, coordinates, unit and beam.
 
