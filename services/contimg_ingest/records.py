@@ -126,11 +126,8 @@ class Quarantine:
     def known(self, found: Found, date: str) -> QuarantineRecord | None:
         """Return the record of a file in just this state, if it was refused before."""
         for path in self._paths(found, date):
-            try:
-                record = QuarantineRecord.model_validate_json(path.read_bytes())
-            except (FileNotFoundError, ValidationError):  # what cannot be read is written again
-                continue
-            if (record.path, record.size, record.mtime_ns) == (str(found.path), found.size, found.mtime_ns):
+            record = _refusal_of(path, found)
+            if record is not None:
                 return record
         return None
 
@@ -152,9 +149,8 @@ class Quarantine:
             time=now,
         )
         plain, marked = self._paths(found, date)
-        text = record.model_dump_json(indent=1) + "\n"
-        if not disk.create(plain, text):
-            disk.write(marked, text)
+        path = marked if plain.exists() and not _refusal_of(plain, found) else plain
+        disk.write(path, record.model_dump_json(indent=1) + "\n")
         return record
 
     def _paths(self, found: Found, date: str) -> tuple[Path, Path]:
@@ -164,6 +160,16 @@ class Quarantine:
         short = name if len(name.encode()) <= _LONGEST else f"{name[: _LONGEST // 4]}-{state}"
         there = self.directory / date
         return there / f"{short}.json", there / f"{short}.{state}.json"
+
+
+def _refusal_of(path: Path, found: Found) -> QuarantineRecord | None:
+    """Return the quarantine record in a file if it is one, of a raw file in just this state."""
+    try:
+        record = QuarantineRecord.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):  # what cannot be read is written again
+        return None
+    same = (record.path, record.size, record.mtime_ns) == (str(found.path), found.size, found.mtime_ns)
+    return record if same else None
 
 
 def _dates(about: datetime, slack: timedelta) -> Iterable[str]:

@@ -31,6 +31,8 @@ __all__ = ["ScanReport", "Scanner"]
 
 _HEAD = 4096
 """Bytes by which a file is recognised."""
+_FOREIGN = "unknown-telescope"
+"""The word for a file that no instrument here knows; each start asks again, one may have been installed."""
 _PROBLEMS = 100
 """So many are told; the others are counted."""
 
@@ -156,7 +158,7 @@ class Scanner:
         """Read the header of a file that arrived, unless it is on record or was refused."""
         hint = _hint(found.path)
         known = self._quarantine.known(found, _date(hint))
-        if known is not None:
+        if known is not None and known.reason != _FOREIGN:
             self._mark_refused(file, hint, known.sentence)
             return
         if hint is not None and self.observations.uses(found, hint.time):
@@ -180,7 +182,7 @@ class Scanner:
             try:
                 file.pieces = _pieces(instrument, found.path)
             except BadInput as error:
-                if error.reason != "unknown-telescope":
+                if error.reason != _FOREIGN:
                     raise
                 foreign = foreign or error
                 continue

@@ -8,14 +8,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from contimg.models.params import specs
-from contimg.pipelines import pipelines
-from contimg_ingest.policy import IngestPolicy
+from contimg.models.instrument import pipelines
+from contimg.models.spec import specs
+from contimg.models.survey import FileSetRules
+from contimg.settings import variables
 
 __all__ = ["DOCS", "rendered", "table"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(<!-- parameters of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+VARIABLES = re.compile(r"(<!-- environment variables -->\n).*?(<!-- end -->)", re.DOTALL)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -27,6 +29,8 @@ def _values(item: dict[str, Any]) -> str:
 
 
 def _default(value: Any) -> str:
+    if value is None:
+        return "–"
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"`{text}`" if text else "empty"
 
@@ -46,20 +50,31 @@ def _plain(value: Any) -> str:
 
 def table(stage: str) -> str:
     """Return the Markdown table of a stage's parameters, from their class."""
-    model: type[BaseModel] = IngestPolicy if stage == "ingest" else specs()[stage].params
+    model: type[BaseModel] = FileSetRules if stage == "ingest" else specs()[stage].params
     schema = model.model_json_schema(mode="serialization")
     defaults = model().model_dump(mode="json")
     lines = ["| parameter | default | values | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        item = schema["properties"][name]
+        item = schema["properties"][field.alias or name]
+        item = next((form for form in item.get("anyOf", ()) if form != {"type": "null"}), item)
         item = schema["$defs"][item["$ref"].rsplit("/", 1)[-1]] if "$ref" in item else item
         meaning = " ".join((field.description or "").split()).replace("``", "`").replace("|", "\\|")
-        lines.append(f"| `{name}` | {_default(defaults[name])} | {_values(item)} | {meaning} |")
+        lines.append(f"| `{field.alias or name}` | {_default(defaults[name])} | {_values(item)} | {meaning} |")
     return "\n".join(lines + [""] * bool(_differences(stage)) + _differences(stage)) + "\n"
+
+
+def environment() -> str:
+    """Return the Markdown table of every environment variable."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, default, meaning in variables():
+        words = " ".join(meaning.split()).replace("``", "`").replace("|", "\\|")
+        lines.append(f"| `{name}` | {_default(default)} | {words} |")
+    return "\n".join(lines) + "\n"
 
 
 def rendered(text: str) -> str:
     """Return a page with its parameter tables as the classes say now."""
+    text = VARIABLES.sub(lambda part: f"{part[1]}\n{environment()}\n{part[2]}", text)
     return PART.sub(lambda part: f"{part[1]}\n{table(part[2])}\n{part[3]}", text)
 
 

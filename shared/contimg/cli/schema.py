@@ -8,13 +8,13 @@ import typer
 
 from contimg.errors import BadConfig
 from contimg.models.base import Model
-from contimg.models.fact import Facts, GroupRecord
+from contimg.models.fact import Facts, GroupRecord, IngestFact
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.manifest import AttemptRecord, Manifest
-from contimg.models.observation import ObservationRecord
-from contimg.models.params import nearest, specs
+from contimg.models.observation import ObservationRecord, QuarantineRecord
 from contimg.models.pipeline import Pipeline
-from contimg.models.survey import Survey
+from contimg.models.spec import nearest, specs
+from contimg.models.survey import FileSetRules, Survey
 from contimg.models.task import Event, Task
 
 __all__ = ["SCHEMAS", "schema"]
@@ -25,12 +25,15 @@ SCHEMAS: dict[str, type[Model]] = {
         AttemptRecord,
         Event,
         Facts,
+        FileSetRules,
         GroupRecord,
         GroupStatus,
+        IngestFact,
         Manifest,
         ObservationGroup,
         ObservationRecord,
         Pipeline,
+        QuarantineRecord,
         Survey,
         Task,
     )

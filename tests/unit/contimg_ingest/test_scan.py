@@ -10,6 +10,7 @@ from uvh5 import Recording, write_set
 from contimg.errors import BadConfig
 from contimg.instruments.dsa110.instrument import Dsa110
 from contimg.models.observation import ObservationRecord, ObservationState, Role
+from contimg.radio.telescopes import Telescope
 
 START = "2026-01-25T22:25:54"
 
@@ -64,9 +65,10 @@ def test_missing_subbands_before_and_after_the_deadline(site, subbands):
     assert site.scan(13).unsealed
     (record,) = site.scan(2).records
     assert record.state is ObservationState.INCOMPLETE
-    assert record.reasons == (
-        "13 of 16 files, missing sb03, sb07, sb09 at the deadline (900 s after the last file); it will not be used until the "
-        "missing files are copied to the incoming directory",
+    (reason,) = record.reasons
+    assert reason == (
+        "13 of 16 files, missing sb03, sb07, sb09 at the deadline (900 s after the last file); it will not be used "
+        "until the missing files are copied to the incoming directory"
     )
     assert not site.scan(1).records
 
@@ -193,6 +195,20 @@ def test_unknown_telescope_is_quarantined(site, subbands):
     site.scan()
     (refused,) = site.scan(1).quarantined
     assert refused.reason == "unknown-telescope"
+
+
+def test_a_file_of_an_unknown_telescope_is_asked_again_after_a_restart(site, subbands, monkeypatch):
+    """Somebody may have installed the instrument."""
+    fill(site, subbands)
+    with monkeypatch.context() as patched:
+        patched.setattr(Telescope, "is_named", lambda _self, _name: False)
+        site.restart(one_shot=True)
+        assert {record.reason for record in site.scan().quarantined} == {"unknown-telescope"}
+        site.restart(one_shot=True)
+        site.scan()
+    assert len(list(site.quarantine.glob("*/*.json"))) == 16, "one record per file, however often it is asked"
+    site.restart(one_shot=True)
+    assert site.scan().records[0].state is ObservationState.SEALED
 
 
 def test_unlike_duplicates_are_both_refused(site, subbands):

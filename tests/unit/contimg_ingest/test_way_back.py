@@ -119,8 +119,8 @@ def test_a_published_group_that_used_the_observation_closes_it(site, subbands, i
     (refused,) = report.quarantined
     assert refused.reason == "late"
     assert refused.sentence == (
-        f"{late} (sb03) came after observation {START} was incomplete (2026-01-26T00:00:00Z, 15 of 16 files) and group g "
-        "was published with it; it is not used and may be removed"
+        f"{late} (sb03) came after observation {START} was incomplete (2026-01-26T00:00:00Z, 15 of 16 files) and "
+        "group g was published with it; it is not used and may be removed"
     )
 
 

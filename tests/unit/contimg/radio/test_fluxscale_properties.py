@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contimg.errors import BadConfig, BadInput
-from contimg.instruments import stations, telescope, telescope_named
+from contimg.errors import BadConfig
+from contimg.instruments import telescope
 from contimg.radio.calibrators import LIST_FREQ_HZ, calibrators, find, next_transits, transits_inside
 from contimg.radio.fluxscale import is_primary, perley_butler_2017, primary_name, primary_names
 
@@ -103,22 +103,3 @@ def test_two_halves_of_a_day_hold_what_the_day_holds(start, share):
     whole = {each.name for each in transits_inside(start, end, 33.0, DSA)}
     halves = [transits_inside(start, middle, 33.0, DSA), transits_inside(middle, end, 33.0, DSA)]
     assert whole == {each.name for half in halves for each in half}
-
-
-@pytest.mark.parametrize("name", ["ovro_mma", " OVRO_MMA ", "OVRO_MMA"])
-def test_telescopes_are_found_by_the_name_of_the_data(name):
-    assert telescope_named(name).key == "dsa110"
-
-
-def test_unknown_telescopes_are_named_with_what_is_known():
-    with pytest.raises(BadInput, match="telescope name 'ALMA' of the data is unknown; known are OVRO_MMA, VLA"):
-        telescope_named("ALMA")
-    with pytest.raises(BadConfig, match="telescope 'dsa' is unknown; did you mean 'dsa110'"):
-        telescope("dsa")
-    with pytest.raises(BadConfig, match="'vla' has no packaged station list; only 'dsa110' has one"):
-        stations("vla")
-
-
-def test_stations_cannot_be_changed_by_a_reader():
-    with pytest.raises(ValueError, match="read-only"):
-        stations("dsa110")[0].itrf_m[0] = 0.0

@@ -1,57 +1,29 @@
-from itertools import combinations
+from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 
-from contimg.errors import BadConfig, BadInput
-from contimg.instruments import stations, telescope, telescope_named
-
-
-def test_dsa110_stands_at_the_centre_of_antpos():
-    dsa = telescope("dsa110")
-    assert np.radians(dsa.latitude_deg) == pytest.approx(0.6498455107238486, abs=1e-15)
-    assert np.radians(dsa.longitude_deg) == pytest.approx(-2.064427799136453, abs=1e-15)
-    assert dsa.location.height.value == pytest.approx(1188.0519, abs=1e-6)
-    assert (dsa.casa_name, dsa.dish_m, dsa.beam, dsa.feeds) == ("OVRO_MMA", 4.65, "airy", ("X", "Y"))
+from contimg.radio.telescopes import Station, Telescope
 
 
-def test_vla_agrees_with_the_itrf_position_of_casa():
-    place = telescope("vla").location
-    itrf = [axis.value for axis in (place.x, place.y, place.z)]
-    np.testing.assert_allclose(itrf, [-1601185.365, -5041977.547, 3554875.870], atol=0.02)
+@pytest.fixture
+def pole():
+    return Telescope("pole", "POLE", 90.0, 0.0, 100.0, 10.0, "airy", 500.0, ("X", "Y"))
 
 
-@pytest.mark.parametrize("name", ["OVRO_MMA", "ovro_mma "])
-def test_telescope_is_found_by_the_name_in_the_data(name):
-    assert telescope_named(name).key == "dsa110"
+def test_the_centre_is_on_the_ellipsoid_of_wgs84(pole):
+    assert pole.location.z.to_value(u.m) == pytest.approx(6356752.3142 + 100, abs=1e-3)
+    assert abs(pole.location.x.to_value(u.m)) < 1e-6
 
 
-def test_unknown_names_are_refused_with_what_is_known():
-    with pytest.raises(BadConfig, match="did you mean 'dsa110'"):
-        telescope("dsa")
-    with pytest.raises(BadInput, match=r"'GMRT'.*OVRO_MMA, VLA"):
-        telescope_named("GMRT")
-    with pytest.raises(BadConfig, match="no packaged station list"):
-        stations("vla")
+@pytest.mark.parametrize(("name", "same"), [("POLE", True), (" pole ", True), ("POLES", False), ("", False)])
+def test_data_name_it_in_any_case(pole, name, same):
+    assert pole.is_named(name) is same
 
 
-def test_station_list_is_the_official_one():
-    every = stations("dsa110")
-    assert [each.number for each in every] == list(range(1, 118))
-    assert [each.name for each in every] == [str(n) for n in range(1, 118)]
-    inactive = {each.number for each in every if not each.active}
-    assert inactive == {10, 21, 22, 23, *range(52, 68), 117}
-    itrf = {each.number: each.itrf_m for each in every}
-    np.testing.assert_allclose(itrf[1], [-2409761.229, -4478100.499, 3838761.518], atol=1e-3)
-    np.testing.assert_allclose(itrf[103], [-2409526.404, -4478482.899, 3838462.653], atol=1e-3)
-    np.testing.assert_allclose(itrf[109], [-2408747.781, -4477384.000, 3840229.152], atol=1e-3)
-
-
-def test_baselines_have_the_known_extremes():
-    active = {each.number: each.itrf_m for each in stations("dsa110") if each.active}
-    length = {pair: float(np.linalg.norm(active[pair[0]] - active[pair[1]])) for pair in combinations(active, 2)}
-    assert len(length) == 4560
-    assert max(length, key=lambda pair: length[pair]) == (108, 116)
-    assert max(length.values()) == pytest.approx(2601.63, abs=0.01)
-    assert min(length.values()) == pytest.approx(5.751, abs=0.002)
-    assert sum(each > 213.4 for each in length.values()) == pytest.approx(3144, abs=3)
+def test_telescopes_with_stations_can_be_compared(pole):
+    station = Station(1, "1", np.zeros(3), active=True)
+    with_stations = Telescope("pole", "POLE", 90.0, 0.0, 100.0, 10.0, "airy", 500.0, ("X", "Y"), stations=(station,))
+    assert with_stations == pole
+    assert hash(with_stations) == hash(pole)

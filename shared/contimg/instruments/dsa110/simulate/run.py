@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import EarthLocation
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from contimg.errors import BadConfig
@@ -38,6 +37,8 @@ from contimg.instruments.dsa110.simulate.sky import (
     sky_of,
 )
 from contimg.instruments.dsa110.simulate.truth import RfiEvent, Truth, TruthFile, TruthObservation
+from contimg.radio.catalog import Catalog
+from contimg.radio.catalog import write as write_catalog
 from contimg.radio.telescopes import Telescope
 from contimg.radio.uvh5.write import write as write_uvh5
 from contimg.volume import disk
@@ -237,15 +238,9 @@ def _write_beside(run: _Run, truth: Truth) -> None:
         stations=run.array.numbers,
         freq_hz=run.freq_hz.ravel(),
     )
-    catalog = Table(
-        {
-            "name": [each.name for each in run.sources],
-            "ra_deg": [each.ra_deg for each in run.sources],
-            "dec_deg": [each.dec_deg for each in run.sources],
-            "flux_jy": [each.flux_jy for each in run.sources],
-            "spectral_index": [each.spectral_index for each in run.sources],
-            "frequency_hz": [REFERENCE_HZ] * len(run.sources),
-        }
+    columns = (
+        np.array([getattr(each, name) for each in run.sources]) for name in ("name", "ra_deg", "dec_deg", "flux_jy")
     )
-    catalog.write(run.out / truth.catalog, format="ascii.ecsv")
+    index = np.array([each.spectral_index for each in run.sources])
+    write_catalog(run.out / truth.catalog, Catalog(*columns, np.full(len(index), REFERENCE_HZ), index))
     (run.out / "truth.json").write_text(truth.model_dump_json(indent=1) + "\n", encoding="utf-8")
