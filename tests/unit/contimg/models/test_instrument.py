@@ -25,7 +25,7 @@ class Dish(Instrument):
         return None
 
     def recognise(self, path, head):
-        return head.startswith(b"DISH")
+        return path.suffix == ".dish" and head.startswith(b"DISH")
 
     def read(self, path):
         return [Piece(path, "all", "17", START)]
