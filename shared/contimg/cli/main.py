@@ -47,6 +47,7 @@ COMMANDS = {
     "show": Command("show:show", "Show one group, run or observation in full."),
     "trace": Command("trace:trace", "Say where files come from: every run on the way back to the raw files."),
     "log": Command("show:log", "Print what an attempt printed."),
+    "verify": Command("verify:verify", "Repeat the committed tasks of a group and name every byte that differs."),
     "replay": Command("replay:replay", "Raise spec.replay in a group's YAML file: failed tasks get new tries."),
     "doctor": Command("doctor:doctor", "Check this machine: programs, packages, CASA's data, directories."),
     "stage": Command(

@@ -48,6 +48,8 @@ COMMANDS = {
     "simulate": ["simulate", "{}", "out"],
     "simulate preset": ["simulate", "dsa110", "out", "--preset", "x{}"],
     "simulate config": ["simulate", "dsa110", "out", "--config", "{}"],
+    "verify": ["verify", "{}"],
+    "verify into": ["verify", "g", "--dir", "{}"],
     "no command": ["x{}"],
 }
 
