@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from contimg import __version__
 from contimg.models.quality import Figure, judge, worst
+from contimg.radio import catalog as catalog_files
 from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_crossmatch import tables
 from contimg_crossmatch.catalogs import Catalog, join, read_catalog
@@ -171,5 +172,5 @@ def _write(
         sky, sources, compared.catalog if compared else None, compared.matches if compared else None
     )
     extensions = {"SOURCES": table} | ({"FORCED": compared.forced} if compared else {})
-    tables.write_fits(context.workdir / f"{stem}.fits", extensions, cards)
-    tables.write_ecsv(context.workdir / f"{stem}.ecsv", table, cards)
+    catalog_files.write_fits(context.workdir / f"{stem}.fits", extensions, cards)
+    catalog_files.write_ecsv(context.workdir / f"{stem}.ecsv", table, cards)

@@ -1,15 +1,13 @@
-"""The catalog of a mosaic as tables with units and descriptions, in FITS and ECSV."""
+"""The catalog of a mosaic as tables with units and descriptions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
@@ -18,7 +16,7 @@ from contimg_crossmatch.finder import Flag, Source
 from contimg_crossmatch.match import Matches, Photometry
 from contimg_crossmatch.sky import Sky
 
-__all__ = ["forced_table", "source_table", "write_ecsv", "write_fits"]
+__all__ = ["forced_table", "source_table"]
 
 Array = NDArray[np.float64]
 
@@ -103,25 +101,3 @@ def forced_table(catalog: Catalog, photometry: Photometry, gain: Array, found: N
     _add(table, "beam_gain", gain, units.dimensionless_unscaled, "primary beam; true flux is flux / beam_gain")
     _add(table, "found", found, None, "whether a source of the mosaic matches")
     return table
-
-
-def write_fits(path: Path, tables: dict[str, QTable], cards: dict[str, Any]) -> None:
-    """Write tables as extensions; the cards go into the primary header and each extension."""
-    primary = fits.PrimaryHDU()
-    hdus = [primary]
-    for name, table in tables.items():
-        hdu = fits.table_to_hdu(Table(table))
-        hdu.name = name
-        for number, column in enumerate(table.colnames, start=1):
-            hdu.header[f"TCOMM{number}"] = table[column].info.description
-        hdus.append(hdu)
-    for hdu in hdus:
-        hdu.header.update(cards)
-    fits.HDUList(hdus).writeto(path)
-
-
-def write_ecsv(path: Path, table: QTable, cards: dict[str, Any]) -> None:
-    """Write a table as ECSV with the same facts as meta data."""
-    copy = QTable(table)
-    copy.meta = dict(cards)
-    copy.write(path, format="ascii.ecsv")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
@@ -17,6 +16,7 @@ from contimg import __version__
 from contimg.models.manifest import Manifest
 from contimg.models.plan import Plan
 from contimg.models.quality import Figure, Verdict, worst
+from contimg.radio.catalog import read_ecsv
 from contimg.stage import Run
 from contimg_publish.params import PublishParams
 
@@ -121,7 +121,7 @@ def _sources(runs: list[Run], limit: int) -> dict[str, Any]:
     run = next((run for run in runs if run.find("catalog", "ecsv")), None)
     if run is None or limit == 0:
         return {}
-    table = QTable.read(run.product("catalog", "ecsv"), format="ascii.ecsv")
+    table = read_ecsv(run.product("catalog", "ecsv"))
     table.sort("flux", reverse=True)
     note = str(run.manifest.info.get("note") or "")
     return {

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io.registry import IORegistryError
-from astropy.table import Table
 
-from contimg.errors import BadConfig
 from contimg.instruments import telescope_named
+from contimg.radio import catalog
 from contimg.radio.beams import drift_beam
 from contimg.radio.calibrators import LIST_FREQ_HZ, Calibrator
 from contimg.radio.coordinates import hour_angle_dec, lmn, separation
@@ -23,7 +21,6 @@ from contimg_solve.params import SolveParams
 
 __all__ = ["Sources", "apparent_dec_rad", "read_sources", "seen", "with_calibrator"]
 
-_COLUMNS = ("name", "ra_deg", "dec_deg", "flux_jy", "frequency_hz")
 _SAME_RAD = np.radians(30 / 3600)
 _MJD_JD = 2400000.5
 
@@ -60,26 +57,9 @@ def read_sources(reference: Mapping[str, Path], spectral_index: float) -> Source
     names = sorted(name for name in reference if name.startswith("catalog:"))
     if not names:
         return None
-    path = reference[names[0]]
-    forms = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
-    try:
-        table = Table.read(path, format=forms.get(path.suffix.lower()))
-    except (OSError, ValueError, TypeError, KeyError, IORegistryError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise BadConfig(
-            f"catalog {path} cannot be read as a table ({first}); give FITS, VOTable, ECSV or CSV"
-        ) from error
-    missing = [name for name in _COLUMNS if name not in table.colnames]
-    if missing:
-        raise BadConfig(f"catalog {path} has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
-    numbers: list[np.ndarray] = [np.ma.asarray(table[name], dtype=float).filled(np.nan) for name in _COLUMNS[1:]]
-    index = np.full(len(table), spectral_index)
-    if "spectral_index" in table.colnames:
-        given: np.ndarray = np.ma.asarray(table["spectral_index"], dtype=float).filled(np.nan)
-        index = np.where(np.isfinite(given), given, index)
-    ra, dec, flux, frequency = (np.asarray(column) for column in numbers)
-    found = Sources(np.radians(ra), np.radians(dec), flux, frequency, index)
-    return found.take(np.isfinite(ra + dec + flux + frequency) & (flux > 0) & (frequency > 0))
+    found = catalog.read(reference[names[0]])
+    ra, dec, index = np.radians(found.ra_deg), np.radians(found.dec_deg), found.indices(spectral_index)
+    return Sources(ra, dec, found.flux_jy, found.frequency_hz, index)
 
 
 def with_calibrator(sources: Sources | None, calibrator: Calibrator, spectral_index: float) -> Sources:

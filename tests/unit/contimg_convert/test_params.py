@@ -15,7 +15,7 @@ from contimg_convert.params import SPEC, ConvertParams
 def test_defaults_are_consistent():
     params = ConvertParams()
     assert params.degraded_flagged < params.failed_flagged
-    assert (params.reader, params.rfi) == ("auto", "array")
+    assert params.rfi == "array"
     assert effective(SPEC, {}) == params.model_dump(mode="json")
 
 
@@ -34,7 +34,6 @@ def test_every_parameter_says_what_it_means():
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("reader", "casa", "Input should be 'auto', 'h5py' or 'pyuvdata'"),
         ("rfi", "all", "Input should be 'array', 'aoflagger' or 'none'"),
         ("rfi_sigma", 0, "greater than 0"),
         ("mad_clip", -1, "greater than or equal to 0"),

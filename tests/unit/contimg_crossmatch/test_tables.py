@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable
 from skies import sin_wcs
 
+from contimg.radio.catalog import read_ecsv, write_ecsv, write_fits
 from contimg.radio.gaussians import Beam
 from contimg_crossmatch.catalogs import Catalog
 from contimg_crossmatch.finder import Flag, Source
 from contimg_crossmatch.match import Matches, Photometry
 from contimg_crossmatch.sky import Sky
-from contimg_crossmatch.tables import _names, forced_table, source_table, write_ecsv, write_fits
+from contimg_crossmatch.tables import _names, forced_table, source_table
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_files_give_back_what_was_written(sky, tmp_path):
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "SOURCES", "FORCED"]
         assert all(hdu.header["GROUPID"] == "g" for hdu in hdus)
         assert hdus["FORCED"].data["found"].tolist() == [True]
-    again = QTable.read(tmp_path / "c.ecsv", format="ascii.ecsv")
+    again = read_ecsv(tmp_path / "c.ecsv")
     assert again.meta["PBCOR"] is False
     for name in ("ra", "flux", "major", "flags"):
         assert again[name][0] == table[name][0]

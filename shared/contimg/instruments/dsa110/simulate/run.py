@@ -238,9 +238,8 @@ def _write_beside(run: _Run, truth: Truth) -> None:
         stations=run.array.numbers,
         freq_hz=run.freq_hz.ravel(),
     )
-    columns = (
-        np.array([getattr(each, name) for each in run.sources]) for name in ("name", "ra_deg", "dec_deg", "flux_jy")
-    )
-    index = np.array([each.spectral_index for each in run.sources])
-    write_catalog(run.out / truth.catalog, Catalog(*columns, np.full(len(index), REFERENCE_HZ), index))
+    names = ("name", "ra_deg", "dec_deg", "flux_jy", "spectral_index")
+    name, ra, dec, flux, index = (np.array([getattr(each, key) for each in run.sources]) for key in names)
+    frequency = np.full(len(name), REFERENCE_HZ)
+    write_catalog(run.out / truth.catalog, Catalog(name, ra, dec, flux, frequency, index))
     (run.out / "truth.json").write_text(truth.model_dump_json(indent=1) + "\n", encoding="utf-8")
