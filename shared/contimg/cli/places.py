@@ -21,7 +21,7 @@ from contimg.keeper.queries import Queries
 from contimg.keeper.readonly import open_readonly
 from contimg.volume.layout import Layout
 
-__all__ = ["DataBase", "StageBase", "checked_name", "indexes", "is_yaml", "layout_of", "print_rows"]
+__all__ = ["DataBase", "StageBase", "checked_name", "checked_place", "indexes", "is_yaml", "layout_of", "print_rows"]
 
 PIPED = 4000
 """Columns where the output is no terminal: nothing is folded, so that grep finds whole paths."""
@@ -74,6 +74,19 @@ def checked_name(word: str, what: str) -> str:
     raise BadConfig(
         f"{shown} is no {what}: that is 1 to 128 letters, digits and ':._-'; 'contimg get' lists what is here"
     )
+
+
+def checked_place(path: Path, what: str) -> Path:
+    """Return the path of a file or directory that stages will be given.
+
+    Raises
+    ------
+    BadConfig
+        If it has a ``$`` in it, which casacore takes for a variable.
+    """
+    if "$" in str(path.absolute()):
+        raise BadConfig(f"{what} {path} has a '$' in its name, which programs take for a variable; rename it")
+    return path
 
 
 def is_yaml(word: str) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from contimg.cli.places import checked_place
 from contimg.errors import BadConfig
 from contimg.models.spec import effective, nearest, spec_of
 from contimg.worker.byhand import run_by_hand
@@ -44,7 +45,7 @@ def parse(words: list[str], known: list[str]) -> tuple[list[Path], dict[str, Any
             raise BadConfig(f"parameter {name!r} has no value; write {name}=VALUE")
         params[key] = _value(name, value if has_value else rest.pop(0))
     for path in files:
-        if "\0" in str(path) or not path.exists():
+        if "\0" in str(path) or not checked_place(path, "input").exists():
             raise BadConfig(f"input {str(path)!r} does not exist")
     return files, params
 
@@ -68,7 +69,7 @@ def stage(
     if not files:
         raise BadConfig(f"stage {name!r} needs input files, e.g. contimg stage image X_cal.ms --robust=0.5")
     effective(spec, params)
-    target = out or Path(f"{name}-{files[0].resolve().name.split('.')[0]}")
+    target = checked_place(out or Path(f"{name}-{files[0].resolve().name.split('.')[0]}"), "directory")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     manifest = run_by_hand(name, files, params, target)
     for product in manifest.products:

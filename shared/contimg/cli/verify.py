@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from contimg.cli.places import DataBase, StageBase, checked_name, indexes, layout_of
+from contimg.cli.places import DataBase, StageBase, checked_name, checked_place, indexes, layout_of
 from contimg.errors import BadConfig, ContimgError, Damaged
 from contimg.keeper.queries import Chosen, Queries
 from contimg.models.fact import GroupRecord
@@ -134,7 +134,7 @@ def verify(
     Nothing that was committed or published changes. What differs stays in the directory to be looked at.
     """
     layout = layout_of(stage_base, data_base)
-    place = scratch or Path(f"verify-{checked_name(group, 'name of a group')}")
+    place = checked_place(scratch or Path(f"verify-{checked_name(group, 'name of a group')}"), "directory")
     with indexes(layout) as queries:
         manifests = [each for each in tasks_of(queries, layout, group) if stage in {"", each.stage}]
     if not manifests:

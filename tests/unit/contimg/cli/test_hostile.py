@@ -54,6 +54,13 @@ COMMANDS = {
 }
 
 
+YAML = """\
+kind: ObservationGroup
+metadata: {name: g}
+spec: {pipeline: dsa110-continuum, observations: {start: 2026-01-25T00:00:00Z, count: 1}}
+"""
+
+
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     (tmp_path / "directory.yaml").mkdir()
