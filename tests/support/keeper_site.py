@@ -6,18 +6,18 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from contimg.archive import Archive
-from contimg.keeper.rows import home_of
-from contimg.models.fact import GroupRecord
+from contimg.models.fact import GroupRecord, Needs, OfferWindow
 from contimg.models.manifest import AttemptRecord, AttemptState, InputRef, Manifest, Product
 from contimg.models.observation import ObservationRecord, ObservationState, RawFile
 from contimg.models.plan import Plan, plan_item
 from contimg.models.quality import Verdict, judge
+from contimg.models.spec import data_types, spec_of
 from contimg.stage import Run
 from contimg.volume.disk import checksum
-from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.volume.layout import Layout
 from contimg.volume.names import name_products
 
-__all__ = ["T0", "Site", "task_of"]
+__all__ = ["T0", "Site", "everything", "task_of"]
 
 T0 = datetime(2026, 1, 25, 22, 0, tzinfo=UTC)
 NAMES = {"mosaic": "2026-01-25/mosaic_{}.fits", "convert": "science/2026-01-25/{}.ms"}
@@ -25,6 +25,15 @@ NAMES = {"mosaic": "2026-01-25/mosaic_{}.fits", "convert": "science/2026-01-25/{
 
 def task_of(word: str) -> str:
     return hashlib.sha256(word.encode()).hexdigest()[:32]
+
+
+def everything(keeper, group="g", *, stages=("solve",)):
+    """Return the facts of all that is on record: what no engine asks for."""
+    tasks = {row["task"] for row in keeper.index.rows("products", "SELECT task FROM runs")}
+    tasks |= {path.name for path in keeper.layout.attempts.glob("*")}
+    always = {"start": datetime(1970, 1, 1, tzinfo=UTC), "end": datetime(2100, 1, 1, tzinfo=UTC)}
+    offers = tuple(OfferWindow(stage=stage, **always) for stage in stages)
+    return keeper.facts(Needs(group=group, tasks=tuple(sorted(tasks)), offers=offers, **always))
 
 
 class Site:
@@ -36,7 +45,7 @@ class Site:
 
     def commit(self, stage, unit, *, version="a", inputs=(), info=None, attempt=1, raw=(), name=None, content=None):
         """Make a run as the worker commits it; return its task and home."""
-        home = home_of(stage)
+        home = spec_of(stage).home
         task = task_of(f"{stage} {unit} {version}")
         run = self.layout.run(home, task)
         run.mkdir(parents=True)
@@ -74,7 +83,7 @@ class Site:
         items = [
             plan_item(p, task, unit, date, directory=p.path.endswith(".image"))
             for task, home, p in products
-            if DATA_TYPES[home].archive and (optional or not DATA_TYPES[home].archive_optional)
+            if data_types()[home].archive and (optional or not data_types()[home].include)
         ]
         plan = Plan(
             group=unit, date=date, policy="always", publish=True, verdict=Verdict.PASS, items=tuple(items)
@@ -84,7 +93,9 @@ class Site:
 
     def archive(self, task):
         """Carry out the plan of a publish run."""
-        Archive(self.layout).publish_run(self.run(task, "metadata"))
+        run = self.run(task, "metadata")
+        path = next(item.path for item in run.manifest.products if item.role == "plan")
+        Archive(self.layout).publish(Plan.model_validate_json((run.path / path).read_text()), run)
 
     def attempt(self, task, number, state, *, error="", counted=True, round_=0):
         record = AttemptRecord(
@@ -99,12 +110,12 @@ class Site:
     def observation(self, minutes, state="sealed"):
         start = T0 + timedelta(minutes=minutes)
         record = ObservationRecord(
-            id=f"{start:%Y-%m-%dT%H:%M:%S}", telescope="dsa110", state=ObservationState(state), start=start,
+            id=f"{start:%Y-%m-%dT%H:%M:%S}", instrument="dsa110", state=ObservationState(state), start=start,
             end=start + timedelta(minutes=5), integrations=24, integration_s=12.88, ra_deg=10.0, dec_deg=16.1,
             files=(RawFile(path=f"2026-01-25/{start:%H%M}_sb00.hdf5", role="sb00", bytes=10, digest="d"),),
             digest="d", bytes=10, sealed_at=start + timedelta(minutes=20),
         )  # fmt: skip
-        path = self.layout.observations / "2026-01-25" / f"{record.id}.json"
+        path = self.layout.record(record)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(record.model_dump_json(indent=1) + "\n")
         return record

@@ -1,47 +1,56 @@
-"""Opening of the four SQLite indexes: checked, moved aside when they are of no use, never trusted as the truth."""
+"""The databases of one shard, opened: checked, moved aside when they are of no use, never trusted as the truth."""
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool, StaticPool
-
-from contimg.errors import BadConfig, Unavailable
+from contimg import crash
+from contimg.errors import BadConfig, BadInput, Damaged, Unavailable
 from contimg.keeper.mounts import refuse_network
-from contimg.keeper.tables import METADATA, SCHEMA_VERSION, VIEWS, runs
+from contimg.keeper.schema import DATABASES, SCHEMA_VERSION, instrument_databases
+from contimg.limits import MIB
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
-__all__ = ["DATABASE_NAMES", "Index", "upsert"]
+__all__ = ["Index", "Row", "database_paths", "put"]
 
-DATABASE_NAMES = tuple(METADATA)
+Row = sqlite3.Row
 MAGIC = b"SQLite format 3\x00"
+CHECKED_BYTES = 64 * MIB
+"""A larger database is not read through at start; damage inside is noticed at use, and mended at the next start."""
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_REBUILT = "the keeper (contimg run starts one) builds it again from the records beside it"
 
 
 class Index:
-    """The four databases of one shard.
+    """The databases of one shard.
+
+    Readers have connections of their own and never wait for a writer; writers of one database take turns.
 
     Parameters
     ----------
-    engines
+    paths
         By database name.
+    flags
+        How SQLite opens the files.
     rebuilt
-        Names of databases that were made anew and need a scan.
+        Names of databases that were made anew.
     """
 
-    def __init__(self, engines: dict[str, Engine], rebuilt: tuple[str, ...] = ()) -> None:
-        self.engines = engines
+    def __init__(self, paths: Mapping[str, Path], flags: str, rebuilt: frozenset[str] = frozenset()) -> None:
+        self.paths = dict(paths)
         self.rebuilt = rebuilt
-        self._lock = threading.RLock()
+        self.writable = flags == "mode=rw"
+        self._flags = flags
+        self._locks = {name: threading.RLock() for name in paths}
+        self._writers: dict[str, sqlite3.Connection] = {}
+        self._idle: dict[str, list[sqlite3.Connection]] = {name: [] for name in paths}
 
     @classmethod
     def open(cls, layout: Layout) -> Index:
@@ -50,163 +59,183 @@ class Index:
         Raises
         ------
         BadConfig
-            If a path is a directory, another kind of file or on a network file system.
+            If a path is no file, no database, or on a network file system.
         """
         refuse_network(layout.state)
-        _make_directory(layout.state)
-        fresh = tuple(name for name, path in layout.databases.items() if not _usable(path))
-        engines = {name: _engine(path) for name, path in layout.databases.items()}
+        versions = dict.fromkeys(DATABASES, SCHEMA_VERSION) | instrument_databases()
+        paths = database_paths(layout)
+        fresh = frozenset(name for name, path in paths.items() if not _is_usable(path, versions[name]))
         for name in fresh:
-            _create(name, engines[name])
-        index = cls(engines, fresh)
-        if fresh:
-            index.forget_runs()
-        return index
+            _create(paths[name], DATABASES.get(name, ""), versions[name])
+        return cls(paths, "mode=rw", fresh)
 
     @classmethod
     def open_readonly(cls, layout: Layout, *, immutable: bool) -> Index:
-        """Open without writing; ``immutable`` only while no keeper lives.
+        """Open the four databases without writing; ``immutable`` only while nobody else writes.
 
-        SQLite wants to write beside a database in WAL mode even when it only reads, unless told that nobody else will.
+        Raises
+        ------
+        BadConfig
+            If there is none, or something else has its name.
         """
-        flags = "mode=ro&immutable=1" if immutable else "mode=ro"
-        return cls({name: _reader(path, flags) for name, path in layout.databases.items()})
-
-    def forget_runs(self) -> None:
-        """Let the next scan read all manifests again: they fill three databases, of which one is new."""
-        with self.begin("products") as connection:
-            connection.execute(runs.update().values(stamp=""))
+        paths = {name: path for name, path in database_paths(layout).items() if name in DATABASES}
+        for path in paths.values():
+            if not path.exists():
+                raise BadConfig(
+                    f"there is no index at {path}; name the right directories (--data-base, CONTIMG_DATA_BASE) "
+                    "or run contimg run first"
+                )
+            _require_sqlite(path)
+            if _version(path, immutable=immutable) != SCHEMA_VERSION:
+                raise Damaged(f"the database {path} is damaged or of another release; {_REBUILT}")
+        return cls(paths, "mode=ro&immutable=1" if immutable else "mode=ro")
 
     @contextmanager
-    def begin(self, name: str) -> Iterator[Connection]:
-        """One transaction in one database; threads take turns.
+    def begin(self, name: str) -> Iterator[sqlite3.Connection]:
+        """One transaction in one database.
 
         Raises
         ------
         Unavailable
             If it cannot be written: the disk is full, read-only or damaged.
         """
-        with self._lock:
+        with self._locks[name], self._explained(name):
+            writer = self._writers.get(name) or self._writers.setdefault(name, self._connect(name))
+            writer.execute("BEGIN IMMEDIATE")
             try:
-                with self.engines[name].begin() as connection:
-                    yield connection
-            except OperationalError as error:
-                raise Unavailable(
-                    f"the index {name}.sqlite3 cannot be used ({error.orig}); "
-                    "free space on its disk or mend its permissions"
-                ) from error
+                yield writer
+                crash.point(f"index.{name}.before")
+                writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    writer.execute("ROLLBACK")
+                raise
+            crash.point(f"index.{name}.after")
 
-    def rows(self, name: str, statement: Any) -> list[dict[str, Any]]:
-        """Run a query and return its rows as plain dictionaries."""
-        with self.begin(name) as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+    def rows(self, name: str, query: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run a query and return its rows; raises as :meth:`begin`."""
+        return list(self.stream(name, query, values))
+
+    def stream(self, name: str, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        """Run a query and give its rows one by one, from one state of the database; raises as :meth:`begin`."""
+        with self._explained(name):
+            try:
+                reader = self._idle[name].pop()
+            except IndexError:
+                reader = self._connect(name)
+            cursor = reader.execute(query, values)
+            try:
+                yield from cursor
+            finally:
+                cursor.close()
+                self._idle[name].append(reader)
 
     def close(self) -> None:
         """Close all; the last one to close a database also empties its write-ahead log."""
-        for engine in self.engines.values():
-            engine.dispose()
+        for connections in self._idle.values():
+            while connections:
+                connections.pop().close()
+        while self._writers:
+            self._writers.popitem()[1].close()
+
+    def _connect(self, name: str) -> sqlite3.Connection:
+        connection = _connect(self.paths[name], self._flags)
+        connection.row_factory = Row
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        """Turn SQLite's errors into sentences; a database that turns out damaged is marked for the next start."""
+        path = self.paths[name]
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:
+                if self.writable:
+                    _mark(path).touch()
+                raise Damaged(f"the database {path} is damaged ({error}); {_REBUILT}") from error
+            raise Unavailable(
+                f"the index {path} cannot be used ({error}); free space on its disk or mend its permissions"
+            ) from error
 
 
-def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], keep: tuple[str, ...] = ()) -> None:
-    """Insert rows; a row with the same key is replaced, but for the columns in ``keep``."""
+def put(connection: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows, all with the same columns; a row with the same key is replaced."""
+    rows = list(rows)
     if rows:
-        statement = insert(table)
-        keys = [column.name for column in table.primary_key]
-        others = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, *keep)}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
+        columns = ", ".join(rows[0])
+        places = ", ".join(f":{name}" for name in rows[0])
+        connection.executemany(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608 - our names
 
 
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadConfig(
-            f"the state directory {directory} cannot be made ({error.strerror}); "
-            "mend its permissions or set CONTIMG_STATE_DIR"
-        ) from error
+def database_paths(layout: Layout) -> dict[str, Path]:
+    """Return the four databases of the design, and those of instruments that keep one, by name."""
+    return {name: layout.state / f"{name}.sqlite3" for name in (*DATABASES, *instrument_databases())}
 
 
-def _usable(path: Path) -> bool:
+def _connect(path: Path, flags: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{flags}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
+def _is_usable(path: Path, version: int) -> bool:
     """Say whether a database can be used as it is; one that cannot is moved aside."""
-    if path.is_dir():
-        raise BadConfig(
-            f"the database {path} is a directory; move it away (a scan rebuilds the index) or set CONTIMG_STATE_DIR"
-        )
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return False
     _require_sqlite(path)
-    if _version(path) == SCHEMA_VERSION:
+    if _version(path) == version and not _mark(path).exists():
         return True
-    _move_aside(path)
+    aside = disk.set_aside(path, "aside")
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            disk.rename(path.with_name(path.name + suffix), aside.with_name(aside.name + suffix))
+    _mark(path).unlink(missing_ok=True)
     return False
 
 
 def _require_sqlite(path: Path) -> None:
     try:
-        with path.open("rb") as handle:
+        with disk.open_regular(path) as handle:
             head = handle.read(len(MAGIC))
-    except OSError as error:
-        raise BadConfig(f"the database {path} cannot be opened ({error.strerror}); mend its permissions") from error
+    except (OSError, BadInput) as error:
+        reason = getattr(error, "strerror", None) or "it is no regular file"
+        raise BadConfig(
+            f"the database {path} cannot be opened ({reason}); move it away (the keeper then builds the index anew), "
+            "mend its permissions, or set CONTIMG_STATE_DIR"
+        ) from error
     if head not in (b"", MAGIC):
         raise BadConfig(
-            f"{path} is no SQLite database; move the file away (a scan rebuilds the index) or set CONTIMG_STATE_DIR"
+            f"{path} is no SQLite database; move the file away (the keeper then builds the index anew) "
+            "or set CONTIMG_STATE_DIR"
         )
 
 
-def _version(path: Path) -> int:
-    """Return the schema version of a sound database, -1 of a damaged one."""
-    try:
-        connection = sqlite3.connect(path)
+def _version(path: Path, *, immutable: bool = False) -> int:
+    """Return the schema version of a database that seems sound, else -1."""
+    with suppress(sqlite3.DatabaseError):
+        connection = _connect(path, "mode=ro&immutable=1" if immutable else "mode=rw")
         try:
-            sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            small = path.stat().st_size <= CHECKED_BYTES
+            if small and connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                return -1
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
         finally:
             connection.close()
-    except sqlite3.DatabaseError:
-        return -1
-    return version if sound else -1
+    return -1
 
 
-def _move_aside(path: Path) -> None:
-    """Rename a database and its companions; nothing is deleted."""
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.name}.aside-{number}")
-        if not aside.exists():
-            break
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-
-
-def _connect(path: Path, flags: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?{flags}"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=30)
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, "mode=rwc"), poolclass=StaticPool)
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
+def _create(path: Path, script: str, version: int) -> None:
+    connection = _connect(path, "mode=rwc")
+    try:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    return engine
-
-
-def _reader(path: Path, flags: str) -> Engine:
-    if not path.is_file():
-        raise BadConfig(
-            f"there is no index at {path}; name the right directories (--data-base, CONTIMG_DATA_BASE) "
-            "or run contimg run first"
-        )
-    return create_engine("sqlite://", creator=lambda: _connect(path, flags), poolclass=NullPool)
-
-
-def _create(name: str, engine: Engine) -> None:
-    with engine.begin() as connection:
-        METADATA[name].create_all(connection)
-        for view in VIEWS.get(name, ()):
-            connection.exec_driver_sql(view)
-        connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version={version}; COMMIT;")
+    except sqlite3.Error as error:
+        raise Unavailable(f"the database {path} cannot be made ({error}); free space on its disk") from error
+    finally:
+        connection.close()

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contimg.errors import BadInput, Damaged
-from contimg.keeper.records import write_record
+from contimg.keeper.records import read_text
 from contimg.models.identity import digest as digest_of
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = ["load_inputs", "store_inputs"]
@@ -22,7 +23,7 @@ def store_inputs(layout: Layout, inputs: Mapping[str, Sequence[str]]) -> str:
     """Write inputs {home: [task]} and return their digest; the same inputs have the same one."""
     digest = digest_of(inputs)
     if not _path(layout, digest).is_file():
-        write_record(_path(layout, digest), json.dumps(inputs, sort_keys=True))
+        disk.write(_path(layout, digest), json.dumps(inputs, sort_keys=True))
     return digest
 
 
@@ -40,7 +41,7 @@ def load_inputs(layout: Layout, digest: str) -> dict[str, list[str]]:
     if not path.is_file():
         raise BadInput(f"inputs {digest} are not in {path.parent}; ask for the task again")
     try:
-        found: dict[str, list[str]] = json.loads(path.read_bytes())
+        found: dict[str, list[str]] = json.loads(read_text(path))
     except ValueError:
         found = {}
     if digest_of(found) != digest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
+
 from contimg.errors import BadConfig
 
 __all__ = ["NETWORK", "file_system", "refuse_network"]
@@ -28,36 +30,20 @@ NETWORK = frozenset(
         "smbfs",
     }
 )
-"""Types as ``/proc/mounts`` spells them."""
+"""Types as the kernel spells them."""
 
 
-def _unescape(field: str) -> str:
-    r"""Undo the octal escapes of ``/proc/mounts`` (``\040`` is a blank)."""
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(code, char)
-    return field
-
-
-def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Return the type of the file system of a path, that of the longest mount point above it.
-
-    Parameters
-    ----------
-    path
-        Need not exist yet.
-    mounts
-        A file in the format of ``/proc/mounts``; of equal mount points the last one counts.
-    """
+def file_system(path: Path) -> str:
+    """Return the type of the file system of a path (which need not exist yet): that of the last mount above it."""
     real, best, kind = path.resolve(), -1, "unknown"
-    for line in mounts.read_text().splitlines():
-        _, point, type_ = line.split()[:3]
-        mount = Path(_unescape(point))
-        if real.is_relative_to(mount) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), type_
+    for mount in psutil.disk_partitions(all=True):
+        point = Path(mount.mountpoint)
+        if real.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), mount.fstype
     return kind
 
 
-def refuse_network(directory: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
+def refuse_network(directory: Path) -> None:
     """Check that a directory for databases is on a local disk.
 
     Raises
@@ -65,7 +51,7 @@ def refuse_network(directory: Path, mounts: Path = Path("/proc/self/mounts")) ->
     BadConfig
         If it is on a network file system.
     """
-    kind = file_system(directory, mounts)
+    kind = file_system(directory)
     if kind in NETWORK:
         raise BadConfig(
             f"{directory} is on a network file system ({kind}), where SQLite loses data; "

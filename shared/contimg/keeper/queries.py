@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Select, Table, and_, or_, select
 
-from contimg.errors import BadInput
-from contimg.keeper.index import Index
-from contimg.keeper.tables import (
-    attempts,
-    damaged,
-    data_registry,
-    figures,
-    files,
-    groups,
-    observations,
-    products,
-    quarantine,
-    runs,
-)
+from contimg.errors import BadConfig, BadInput
+from contimg.keeper.documents import run_homes, run_path
+from contimg.keeper.index import Index, Row
+from contimg.keeper.published import product_rows
 from contimg.models.base import Model
 from contimg.models.manifest import InputRef, Manifest
-from contimg.volume.files import sha256_file
+from contimg.models.observation import ObservationRecord
+from contimg.volume import disk
+from contimg.volume.attempt import MANIFEST
+from contimg.volume.layout import Layout
 
-__all__ = ["Lineage", "Queries", "Step"]
+__all__ = ["LISTS", "Chosen", "Lineage", "Queries", "Step"]
 
-Rows = list[dict[str, Any]]
-HIDDEN = {"record", "manifest", "stamp", "wanted_at"}
+PAGE = 500
+"""Rows looked at together."""
+Rows = Iterator[dict[str, Any]]
 
 
 class Step(Model):
@@ -60,75 +57,104 @@ class Lineage(Model):
     steps: tuple[Step, ...] = ()
     """The run that made it, then its inputs back to the raw files; each run once."""
     raw: tuple[str, ...] = ()
-    """Raw files, relative to ``incoming/``."""
+    """Raw files as the records name them."""
     used_by: tuple[str, ...] = ()
     """Of a raw file: the runs that read it."""
 
 
-def _columns(table: Table) -> Select[Any]:
-    return select(*(column for column in table.columns if column.name not in HIDDEN))
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows of a list are wanted; empty: all."""
+
+    date: str = ""
+    group: str = ""
+    stage: str = ""
+    state: str = ""
+    after: str = ""
+    """Go on after the row with this key."""
+
+
+@dataclass(frozen=True)
+class _List:
+    """How one kind of thing is listed: in the order of ``order``, then of the key."""
+
+    database: str
+    table: str
+    keys: tuple[str, ...]
+    order: str
+    filters: dict[str, str]
+    """Column by filter; ``state`` may be missing where it is known only from the disk."""
+    dress: Callable[[Queries, list[Row]], list[dict[str, Any]]]
 
 
 class Queries:
-    """Read-only questions to an open index; rows are plain dictionaries with stable keys."""
+    """Read-only questions to an open index; rows are plain dictionaries with stable keys.
 
-    def __init__(self, index: Index) -> None:
+    Each row has a ``key``, after which a list can go on.
+    """
+
+    def __init__(self, index: Index, layout: Layout) -> None:
         self.index = index
+        self.layout = layout
 
-    def _rows(self, database: str, table: Table, order: str, **equal: Any) -> Rows:
-        chosen = [table.c[name] == value for name, value in equal.items() if value is not None]
-        return self.index.rows(
-            database, _columns(table).where(and_(True, *chosen)).order_by(table.c[order], *table.primary_key)
-        )
+    def rows(self, noun: str, chosen: Chosen | None = None) -> Rows:
+        """List things of one kind (a key of ``LISTS``); rows are made as they are taken.
 
-    def runs(self, stage: str | None = None, unit: str | None = None, group: str | None = None) -> Rows:
-        """Return committed runs in the order they finished."""
-        return self._rows("products", runs, "finished", stage=stage, unit=unit, group_id=group)
+        Raises
+        ------
+        BadConfig
+            If the things have no such property, or none has the key to go on after.
+        """
+        chosen = chosen or Chosen()
+        kind = LISTS[noun]
+        query, values = self._select(noun, kind, chosen)
+        found = self.index.stream(kind.database, query, values)
+        while batch := list(islice(found, PAGE)):
+            for row, dressed in zip(batch, kind.dress(self, batch), strict=True):
+                if chosen.state in {"", dressed.get("status"), dressed.get("state")} or "state" in kind.filters:
+                    yield {**dressed, "key": "/".join(str(row[name]) for name in kind.keys)}
+
+    def _select(self, noun: str, kind: _List, chosen: Chosen) -> tuple[str, list[Any]]:
+        where, values = ["1"], []
+        for name in ("date", "group", "stage", "state"):
+            word = getattr(chosen, name)
+            if word and name in kind.filters:
+                where.append(f"{kind.filters[name]} = ?")
+                values.append(word)
+            elif word and not (name == "state" and noun == "products"):
+                raise BadConfig(f"{noun} have no {name}; {noun} are chosen by {', '.join(sorted(kind.filters))}")
+        place = ", ".join((kind.order, *kind.keys))
+        if chosen.after:
+            where.append(f"({place}) > ({', '.join('?' * (1 + len(kind.keys)))})")
+            values += self._place(noun, kind, chosen.after)
+        return f"SELECT * FROM {kind.table} WHERE {' AND '.join(where)} ORDER BY {place}", values  # noqa: S608 - our names
+
+    def _place(self, noun: str, kind: _List, after: str) -> list[Any]:
+        keys = after.split("/", len(kind.keys) - 1)
+        same = " AND ".join(f"{name} = ?" for name in kind.keys)
+        query = f"SELECT {kind.order}, {', '.join(kind.keys)} FROM {kind.table} WHERE {same}"  # noqa: S608 - our names
+        found = self.index.rows(kind.database, query, keys) if len(keys) == len(kind.keys) else []
+        if not found:
+            raise BadConfig(f"there are no {noun} with the key {after!r}; take the key of the last row shown")
+        return list(found[0])
 
     def run(self, task: str) -> Manifest | None:
         """Return the manifest of a run, also of one that was cleaned up; an unambiguous begin of the id will do."""
-        chosen = select(runs.c.manifest).where(runs.c.task.startswith(task, autoescape=True))
-        found = self.index.rows("products", chosen.limit(2))
-        return Manifest.model_validate_json(found[0]["manifest"]) if len(found) == 1 else None
-
-    def figures(self, task: str) -> Rows:
-        """Return the measured figures of a run."""
-        return self._rows("products", figures, "name", task=task)
-
-    def products(
-        self, data_type: str | None = None, status: str | None = None, group: str | None = None, task: str | None = None
-    ) -> Rows:
-        """Return products with status ``staging``, ``published``, ``superseded`` or ``released``."""
-        return self._rows(
-            "data_registry", data_registry, "created_at", data_type=data_type, status=status, group_id=group, task=task
+        found = self.index.rows(
+            "products", "SELECT record FROM runs WHERE task BETWEEN ? AND ? LIMIT 2", (task, f"{task}~")
         )
+        return Manifest.model_validate_json(found[0]["record"]) if len(found) == 1 else None
 
-    def attempts(self, task: str | None = None, group: str | None = None, state: str | None = None) -> Rows:
-        """Return tries in the order they started."""
-        return self._rows("products", attempts, "started", task=task, group_id=group, state=state)
+    def products(self, task: str) -> list[dict[str, Any]]:
+        """Return the products of a run with status ``staging``, ``published``, ``superseded`` or ``released``."""
+        query = "SELECT * FROM data_registry WHERE task = ? ORDER BY path"
+        return product_rows(self.index, self.layout, self.index.rows("data_registry", query, (task,)))
 
-    def observations(self, state: str | None = None, start: str | None = None, end: str | None = None) -> Rows:
-        """Return recordings in time order; ``start`` and ``end`` bound their ids: [start, end)."""
-        chosen = _columns(observations).order_by(observations.c.start)
-        if state is not None:
-            chosen = chosen.where(observations.c.state == state)
-        if start is not None:
-            chosen = chosen.where(observations.c.id >= start)
-        if end is not None:
-            chosen = chosen.where(observations.c.id < end)
-        return self.index.rows("ingest", chosen)
+    def damaged(self) -> list[dict[str, Any]]:
+        """Return records that the keeper could not use, in sentences."""
+        return [dict(row) for row in self.index.rows("products", "SELECT path, sentence FROM damaged ORDER BY path")]
 
-    def quarantined(self) -> Rows:
-        """Return raw files that were refused, with reasons."""
-        return self._rows("ingest", quarantine, "time")
-
-    def groups(self) -> Rows:
-        """Return what became of the groups that reached the end."""
-        return self._rows("data_registry", groups, "group_id")
-
-    def damaged(self) -> Rows:
-        """Return runs and records that the last scan could not use, in sentences."""
-        return self._rows("products", damaged, "path")
+    # -- lineage ----------------------------------------------------------------------------------------------------
 
     def trace(self, path: Path) -> Lineage:
         """Return where a file comes from: a product, its published copy, a copy of that, or a raw file.
@@ -148,26 +174,25 @@ class Queries:
         return raw
 
     def _by_place(self, path: Path) -> tuple[str, str] | None:
-        """Find a product by its path: named by its run, or by the names on staging and in the archive."""
-        real, shown = path.resolve(), path.absolute()
-        parts = real.parts
-        if ".runs" in parts and parts.index(".runs") + 2 <= len(parts) - 1:
-            at = parts.index(".runs")
-            inside = "/".join(parts[at + 2 :])
-            known = self.index.rows("products", select(products.c.path).where(products.c.task == parts[at + 1]))
-            hit = next((r["path"] for r in known if inside == r["path"] or inside.startswith(r["path"] + "/")), None)
-            return None if hit is None else (parts[at + 1], hit)
-        column = data_registry.c
-        match = or_(column.published_path == str(shown), column.published_path == str(real))
-        rows = self.index.rows("data_registry", select(column.task, column.path).where(match))
-        return (rows[0]["task"], rows[0]["path"]) if rows else None
+        """Find a product by where it really lies: ``…/.runs/<task>/<path inside>``."""
+        parts = path.resolve().parts
+        if ".runs" not in parts:
+            return None
+        place = len(parts) - 1 - parts[::-1].index(".runs")
+        task, inside = parts[place + 1 : place + 2], parts[place + 2 :]
+        query = "SELECT task, path FROM data_registry WHERE task = ? AND path = ?"
+        for length in range(len(inside), 0, -1):  # a file inside a product that is a directory
+            rows = self.index.rows("data_registry", query, (*task, "/".join(inside[:length])))
+            if rows:
+                return rows[0]["task"], rows[0]["path"]
+        return None
 
     def _by_content(self, path: Path) -> tuple[str, str] | None:
         """Find a product by the checksum of a file: wherever it was copied to, it is the same product."""
         if not path.is_file():
             return None
-        same = select(products.c.task, products.c.path).where(products.c.sha256 == sha256_file(path))
-        rows = self.index.rows("products", same.where(products.c.bytes == path.stat().st_size))
+        same = "SELECT task, path FROM data_registry WHERE sha256 = ? AND bytes = ? LIMIT 1"
+        rows = self.index.rows("data_registry", same, (disk.sha256_file(path), path.stat().st_size))
         return (rows[0]["task"], rows[0]["path"]) if rows else None
 
     def _lineage(self, path: Path, task: str, inside: str) -> Lineage:
@@ -179,36 +204,112 @@ class Queries:
             if manifest is not None:
                 steps[manifest.task] = self._step(manifest)
                 waiting += [ref.task for ref in manifest.inputs]
-        row = self.index.rows("products", products.select().where(products.c.task == task, products.c.path == inside))
+        query = "SELECT data_id, sha256 FROM data_registry WHERE task = ? AND path = ?"
+        row = self.index.rows("data_registry", query, (task, inside))[0]
         raw = tuple(dict.fromkeys(name for step in steps.values() for name in step.raw))
         return Lineage(
-            path=str(path), product=row[0]["id"], sha256=row[0]["sha256"], steps=tuple(steps.values()), raw=raw
+            path=str(path), product=row["data_id"], sha256=row["sha256"], steps=tuple(steps.values()), raw=raw
         )
 
     def _step(self, manifest: Manifest) -> Step:
-        row = self.index.rows("products", select(runs.c.present).where(runs.c.task == manifest.task))[0]
+        home = self.index.rows("products", "SELECT home FROM runs WHERE task = ?", (manifest.task,))[0]["home"]
+        run = run_path(run_homes(self.layout), home, manifest.task)
         same = {"task", "stage", "unit", "group", "version", "recipe_version", "params", "inputs", "raw"}
         return Step(
             **manifest.model_dump(include=same),
             verdict=manifest.verdict.value,
             finished=manifest.finished.isoformat(),
-            present=row["present"],
+            present=bool(run) and Path(run, MANIFEST).exists(),
         )
 
     def _raw(self, path: Path) -> Lineage | None:
         """Find a raw file by the end of its path, and the runs that read the observation."""
         real = path.resolve()
-        chosen = select(files.c.observation, files.c.path).where(files.c.path.endswith(real.name, autoescape=True))
-        hits = [row for row in self.index.rows("ingest", chosen) if _ends_with(real, row["path"])]
+        query = "SELECT id, record FROM observations JOIN files ON observation = id WHERE name = ? ORDER BY id"
+        rows = self.index.rows("ingest", query, (real.name,))
+        records = [ObservationRecord.model_validate_json(row["record"]) for row in rows]
+        hits = {item.id: file.path for item in records for file in item.files if _ends_with(real, file.path)}
         if not hits:
             return None
-        names = sorted({row["observation"] for row in hits})
-        readers = select(runs.c.task).where(runs.c.unit.in_(names), runs.c.stage == "convert")
-        used = tuple(row["task"] for row in self.index.rows("products", readers.order_by(runs.c.task)))
-        return Lineage(path=str(path), product=", ".join(names), raw=(hits[0]["path"],), used_by=used)
+        used = sorted(task for name in hits for task in self._readers(name))
+        return Lineage(path=str(path), product=", ".join(hits), raw=(next(iter(hits.values())),), used_by=tuple(used))
+
+    def _readers(self, observation: str) -> Iterator[str]:
+        for row in self.index.rows("products", "SELECT task, record FROM runs WHERE unit = ?", (observation,)):
+            if json.loads(row["record"])["raw"]:
+                yield row["task"]
 
 
 def _ends_with(real: Path, recorded: str) -> bool:
-    """Compare whole path parts: the record is relative to ``incoming/``, or absolute."""
+    """Compare whole path parts: the record is relative to an incoming directory, or absolute."""
     parts = Path(recorded.split("#", maxsplit=1)[0]).parts
     return real.parts[-len(parts) :] == parts
+
+
+# -- lists ----------------------------------------------------------------------------------------------------------
+
+
+def _records(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    return [json.loads(row["record"]) for row in rows]
+
+
+def _runs(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    shown = ("task", "stage", "unit", "group_id", "date", "home", "verdict", "finished")
+    homes = run_homes(queries.layout)
+    paths = [run_path(homes, row["home"], row["task"]) for row in rows]
+    there = [bool(path) and Path(path, MANIFEST).exists() for path in paths]
+    return [
+        {**{name: row[name] for name in shown}, "state": "staging" if present else "released"}
+        for row, present in zip(rows, there, strict=True)
+    ]
+
+
+def _products(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    return product_rows(queries.index, queries.layout, rows)
+
+
+def _attempts(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    return [json.loads(row["record"]) | {"date": row["date"]} for row in rows]
+
+
+def _observations(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    records = [json.loads(row["record"]) for row in rows]
+    return [
+        record | {"date": row["date"], "found": len(record["files"]), "reasons": "; ".join(record.get("reasons", []))}
+        for row, record in zip(rows, records, strict=True)
+    ]
+
+
+LISTS: dict[str, _List] = {
+    "runs": _List(
+        "products",
+        "runs",
+        ("task",),
+        "finished",
+        {"date": "date", "group": "group_id", "stage": "stage"},
+        _runs,
+    ),
+    "products": _List(
+        "data_registry",
+        "data_registry",
+        ("task", "path"),
+        "created_at",
+        {"date": "date", "group": "group_id", "stage": "stage"},
+        _products,
+    ),
+    "attempts": _List(
+        "products",
+        "attempts",
+        ("task", "number"),
+        "started",
+        {"date": "date", "group": "group_id", "stage": "stage", "state": "state"},
+        _attempts,
+    ),
+    "observations": _List(
+        "ingest", "observations", ("id",), "start", {"date": "date", "state": "state"}, _observations
+    ),
+    "quarantine": _List(
+        "ingest", "quarantine", ("date", "name"), "time", {"date": "date", "state": "reason"}, _records
+    ),
+}
+"""What can be listed."""

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import sqlite3
-
-from contimg.errors import Unavailable
+from contimg.keeper.facts import Answers, collect
 from contimg.keeper.index import Index
-from contimg.keeper.keeper import holder
+from contimg.keeper.lock import holder
 from contimg.keeper.queries import Queries
+from contimg.keeper.reference import ReferenceData
+from contimg.limits import ProtocolLimits
+from contimg.models.fact import Facts, Needs
 from contimg.volume.layout import Layout
 
-__all__ = ["open_readonly"]
+__all__ = ["Reader", "open_readonly"]
 
 
-def open_readonly(layout: Layout) -> Queries:
+class Reader(Queries):
+    """Questions of people, and facts of a group as they stand in the index; nothing is written."""
+
+    def facts(self, needs: Needs) -> Facts:
+        """See :meth:`Keeper.facts`."""
+        answers = Answers(self.layout, self.index, ProtocolLimits(), ReferenceData(self.layout))
+        return collect(answers.page, needs)
+
+
+def open_readonly(layout: Layout) -> Reader:
     """Open the indexes without changing them; the caller closes ``.index``.
 
-    While no keeper lives the databases are opened as immutable: otherwise SQLite wants to write beside them even
-    to read. What a killed keeper left in a write-ahead log is first brought into its database.
+    While no keeper lives and none left a write-ahead log, the databases are opened as immutable: otherwise SQLite
+    wants to write beside them even to read.
 
     Raises
     ------
     BadConfig
-        If there is no index.
-    Unavailable
-        If such a log is left and this user may not write.
+        If there is no index, or something else has its name.
+    Damaged
+        If it is of no use until a keeper made it anew.
     """
-    alive = bool(holder(layout))
-    if not alive:
-        for path in layout.databases.values():
-            log = path.with_name(path.name + "-wal")
-            if log.exists() and log.stat().st_size:
-                _recover(str(path))
-    return Queries(Index.open_readonly(layout, immutable=not alive))
-
-
-def _recover(path: str) -> None:
-    try:
-        connection = sqlite3.connect(path, timeout=30)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise Unavailable(
-            f"{path} has a log of a keeper that was killed, which this user cannot bring in ({error}); "
-            "run contimg as the user that owns the state directory"
-        ) from error
+    logs = [path.with_name(path.name + "-wal") for path in layout.databases.values()]
+    left = any(log.exists() and log.stat().st_size for log in logs)
+    return Reader(Index.open_readonly(layout, immutable=not left and not holder(layout)), layout)

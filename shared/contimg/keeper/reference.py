@@ -1,38 +1,44 @@
-"""Checksums of reference data: catalogs and manual flag files enter the recipes by them."""
+"""Checksums of reference data, which enter recipes by them; the kinds are declared by the installed stages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from contimg.keeper.records import stamp
-from contimg.volume.files import sha256_file
+from contimg.models.spec import Reference, references
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
-__all__ = ["Reference"]
+__all__ = ["ReferenceData"]
 
 
-class Reference:
+class ReferenceData:
     """Reference data of one shard; a file is read again only when its size or time changed."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._known: dict[Path, tuple[str, str]] = {}
 
-    def checksums(self) -> dict[str, str]:
-        """Return ``catalog:<file>`` and ``flags:<date>`` with their sha256, sorted by name."""
-        named = {f"catalog:{path.name}": path for path in _visible(self._layout.catalogs)}
-        named |= {f"flags:{path.stem}": path for path in _visible(self._layout.flags) if path.suffix == ".txt"}
-        return {name: self._sha256(path) for name, path in sorted(named.items())}
+    def checksums(self, dates: Iterable[str]) -> dict[str, str]:
+        """Return ``<kind>:<name>`` with sha256, sorted; of kinds that go by date those of these dates."""
+        wanted = sorted(set(dates))
+        found: dict[str, Path] = {}
+        for kind in references().values():
+            directory = self._layout.reference(kind.kind)
+            names = [f"{date}{kind.suffix}" for date in wanted] if kind.by_date else _visible(directory, kind)
+            found |= {f"{kind.kind}:{name.removesuffix(kind.suffix)}": directory / name for name in names}
+        return {name: self._sha256(path) for name, path in sorted(found.items()) if path.is_file()}
 
     def _sha256(self, path: Path) -> str:
         now = stamp(path)
         known = self._known.get(path)
         if known is None or known[0] != now:
-            known = self._known[path] = (now, sha256_file(path))
+            known = self._known[path] = (now, disk.sha256_file(path))
         return known[1]
 
 
-def _visible(directory: Path) -> list[Path]:
+def _visible(directory: Path, kind: Reference) -> list[str]:
     if not directory.is_dir():
         return []
-    return [path for path in directory.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return [path.name for path in directory.iterdir() if path.name.endswith(kind.suffix) and path.name[0] != "."]

@@ -16,7 +16,8 @@ from nats.aio.subscription import Subscription
 
 from contimg.bus import Bus
 from contimg.errors import BadInput, ContimgError, Damaged, ResourceExhausted, Unavailable
-from contimg.keeper.keeper import TASKS_AT_ONCE, Keeper, questions
+from contimg.keeper.facts import TASKS_AT_ONCE, questions
+from contimg.keeper.keeper import Keeper
 from contimg.models.fact import Facts, GroupRecord, Needs
 from contimg.models.survey import FileSetRules
 from contimg.process import Process

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contimg.keeper import Keeper
+from contimg.keeper.keeper import Keeper
 from contimg.keeper.cleanup import TRASH
 
 DAY = timedelta(days=1)

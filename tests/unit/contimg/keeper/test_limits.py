@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keeper_site import T0, task_of
 
 from contimg.errors import BadInput, Damaged
-from contimg.keeper import Keeper
+from contimg.keeper.keeper import Keeper
 from contimg.keeper.facts import try_fact, window
 from contimg.keeper.inputs import load_inputs, store_inputs
 from contimg.keeper.rows import home_of, text

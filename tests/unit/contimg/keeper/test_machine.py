@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from keeper_site import Site, task_of
 
-from contimg.keeper import Keeper
+from contimg.keeper.keeper import Keeper
 from contimg.keeper.tables import runs
 from contimg.volume.disk import remove_tree
 from contimg.volume.layout import Layout

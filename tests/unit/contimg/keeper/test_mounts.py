@@ -1,29 +1,29 @@
 from __future__ import annotations
 
+from collections import namedtuple
 from pathlib import Path
 
+import psutil
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.keeper import index
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.mounts import file_system, refuse_network
 
-TABLE = r"""
-/dev/sda1 / ext4 rw 0 0
-server:/export /data nfs4 rw,vers=4.2 0 0
-/dev/sdb1 /data/fast xfs rw 0 0
-//nas/share /mnt/my\040share cifs rw 0 0
-user@host: /mnt/over fuse.sshfs rw 0 0
-tmpfs /mnt/over tmpfs rw 0 0
-""".lstrip()
+Mount = namedtuple("Mount", "mountpoint fstype")  # noqa: PYI024 - as psutil gives it
+TABLE = [
+    Mount("/", "ext4"),
+    Mount("/data", "nfs4"),
+    Mount("/data/fast", "xfs"),
+    Mount("/mnt/my share", "cifs"),
+    Mount("/mnt/over", "fuse.sshfs"),
+    Mount("/mnt/over", "tmpfs"),
+]
 
 
 @pytest.fixture
-def mounts(tmp_path) -> Path:
-    path = tmp_path / "mounts"
-    path.write_text(TABLE)
-    return path
+def mounts(monkeypatch):
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: TABLE)  # noqa: A006 - psutil calls it so
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,9 @@ def mounts(tmp_path) -> Path:
         ("/mnt/over/x", "tmpfs"),
     ],
 )
-def test_the_longest_and_latest_mount_counts(mounts, path, kind):
-    assert file_system(Path(path), mounts) == kind
+@pytest.mark.usefixtures("mounts")
+def test_the_longest_and_latest_mount_counts(path, kind):
+    assert file_system(Path(path)) == kind
 
 
 def test_the_file_system_of_this_machine_is_known():
@@ -47,16 +48,15 @@ def test_the_file_system_of_this_machine_is_known():
 
 
 @pytest.mark.parametrize("path", ["/data/state", "/mnt/my share"])
-def test_network_file_systems_are_refused(mounts, path):
+@pytest.mark.usefixtures("mounts")
+def test_network_file_systems_are_refused(path):
     with pytest.raises(BadConfig, match=rf"{path} is on a network file system .*set CONTIMG_STATE_DIR .* local disk"):
-        refuse_network(Path(path), mounts)
-    refuse_network(Path("/data/fast"), mounts)
+        refuse_network(Path(path))
+    refuse_network(Path("/data/fast"))
 
 
 def test_the_keeper_refuses_a_network_file_system(layout, monkeypatch, tmp_path):
-    table = tmp_path / "table"
-    table.write_text(f"server:/x {tmp_path} nfs rw 0 0\n")
-    monkeypatch.setattr(index, "refuse_network", lambda directory: refuse_network(directory, table))
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [Mount(str(tmp_path), "nfs")])  # noqa: A006 - same
     with pytest.raises(BadConfig, match=r"network file system \(nfs\)"):
         Keeper(layout)
     assert not layout.databases["ingest"].exists()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from contimg.errors import Damaged
-from contimg.keeper import Keeper
+from contimg.keeper.keeper import Keeper
 from contimg.keeper.published import plan_path
 from contimg.models.quality import Verdict
 

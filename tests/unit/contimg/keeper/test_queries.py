@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from contimg.errors import BadConfig, BadInput
-from contimg.keeper import Keeper, open_readonly
+from contimg.keeper.keeper import Keeper
+from contimg.keeper.readonly import open_readonly
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_reading_needs_no_right_to_write_when_no_keeper_lives(layout, chain):
         path.chmod(0o444)
     layout.state.chmod(0o555)
     program = (
-        "import os, pathlib, sys; from contimg.volume.layout import Layout; from contimg.keeper import open_readonly\n"
+        "import os, pathlib, sys; from contimg.volume.layout import Layout; from contimg.keeper.readonly import open_readonly\n"
         "import sqlalchemy.dialects.sqlite, sqlite3; os.geteuid() or os.setuid(65534)\n"
         "base = pathlib.Path(sys.argv[1]); ask = open_readonly(Layout(base / 'stage', base / 'data'))\n"
         "print(len(ask.runs()), len(ask.products()))"
@@ -145,7 +146,7 @@ def test_reading_beside_a_living_keeper_shows_its_latest_rows(site, layout):
 
 def test_what_a_killed_keeper_left_in_its_log_is_read(site, layout):
     program = (
-        "import os, pathlib, sys; from contimg.volume.layout import Layout; from contimg.keeper import Keeper\n"
+        "import os, pathlib, sys; from contimg.volume.layout import Layout; from contimg.keeper.keeper import Keeper\n"
         "base = pathlib.Path(sys.argv[1]); keeper = Keeper(Layout(base / 'stage', base / 'data'))\n"
         "keeper.register_run(sys.argv[2], sys.argv[3]); os.kill(os.getpid(), 9)"
     )

@@ -7,8 +7,8 @@ import pytest
 from nats_fixture import eventually
 
 from contimg.errors import BadInput, Unavailable
-from contimg.keeper import Keeper
-from contimg.keeper.keeper import holder
+from contimg.keeper.keeper import Keeper
+from contimg.keeper.lock import holder
 from contimg.keeper.service import HANDLERS, tend
 from contimg.limits import ProtocolLimits
 
