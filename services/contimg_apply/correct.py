@@ -113,6 +113,8 @@ def _clip(vis, flag, power, limit, clipped):  # type: ignore[no-untyped-def] # n
 def clip(vis: np.ndarray, flag: np.ndarray, power: np.ndarray, limit: float) -> int:
     """Flag amplitudes above median + ``limit`` x 1.4826 MAD of their row and correlation; return their number.
 
+    All arrays have shape (row, chan, corr): visibilities [Jy], flags, and ``|g_i g_j|^2`` of the gains [counts²/Jy²].
+
     Where the gain is below the mean of the row (band edges), noise and limit are higher. Rows with fewer than 8
     visibilities are left alone.
     """
@@ -154,7 +156,7 @@ def noise_sums(
 
 
 def antenna_noise(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return (antenna, corr) factors s with noise variance ``s_i s_j`` for a visibility of unit weight.
+    """Return (antenna, corr) factors s [counts] with noise variance ``s_i s_j`` for a visibility of unit weight.
 
     ``total / count`` are measured variances of each pair (antenna, antenna, corr); antennas without a measurement
     get the median of the others, or 1. Alternating least squares, as for gains of unit phase.

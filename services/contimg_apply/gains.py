@@ -37,7 +37,7 @@ def chosen_fields(found: CalTable, allowed: Sequence[str], recording: Recording)
 
 
 def interpolate(found: CalTable, use: np.ndarray, recording: Recording, how: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return gains and flags (time, chan, receptor, antenna) at the times of a recording.
+    """Return gains [sqrt(counts/Jy)] and flags (time, chan, receptor, antenna) at the times of a recording.
 
     ``nearest`` takes the solution nearest in time; ``linear`` interpolates amplitude and unwrapped phase apart
     and holds the first and last value outside. Where a solution it needs is flagged, so is the result: all as
@@ -93,6 +93,6 @@ def _channels(found: CalTable, recording: Recording) -> np.ndarray:
 
 
 def hours_outside(times_s: np.ndarray, valid_mjd: Sequence[float]) -> float:
-    """Return by how much the middle of the times lies outside a table's window [h], 0 inside (both inclusive)."""
+    """Return by how much the middle of the times, shape (T,) [s], lies outside a window [MJD], in hours; 0: inside."""
     middle = (times_s[0] + times_s[-1]) / 2 / 86400
     return float(max(valid_mjd[0] - middle, middle - valid_mjd[1], 0.0) * 24)

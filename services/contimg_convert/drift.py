@@ -67,7 +67,7 @@ def antenna_uvw(times_jd: Floats, ra_rad: float, dec_rad: float, positions_m: Fl
 
 
 def meridian_uvw(app_dec_rad: float, positions_m: Floats, site: EarthLocation) -> Floats:
-    """Return u, v, w of every antenna towards hour angle 0, shape (A, 3); the same at all times."""
+    """Return u, v, w of every antenna towards hour angle 0, shape (A, 3) [m]; the same at all times."""
     zero = np.zeros(1)
     return np.asarray(_uvw(zero, np.array([app_dec_rad]), zero, zero, positions_m, site)[0])
 

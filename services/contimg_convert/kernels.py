@@ -25,7 +25,7 @@ def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> 
     work
         A call into a kernel that writes only to its own stretch.
     edges
-        Where the work may be cut, ascending, first and last included.
+        Rows where the work may be cut (an index), shape (N + 1,), ascending, first and last included.
     """
     threads = max(1, min(len(os.sched_getaffinity(0)), len(edges) - 1))
     cuts = [int(edges[k * (len(edges) - 1) // threads]) for k in range(threads + 1)]

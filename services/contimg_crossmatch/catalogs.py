@@ -31,12 +31,12 @@ class Catalog:
         return int(self.ra_deg.size)
 
     def take(self, which: NDArray[np.bool_]) -> Catalog:
-        """Return the chosen sources."""
+        """Return the sources of a mask of shape (n,)."""
         return Catalog(*(column[which] for column in vars(self).values()))
 
 
 def unit_vectors(ra_deg: Array, dec_deg: Array) -> Array:
-    """Return directions as unit vectors, (n, 3)."""
+    """Return directions (n,) [deg] as unit vectors, shape (n, 3), pure numbers."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 

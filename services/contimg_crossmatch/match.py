@@ -44,7 +44,7 @@ def _chord(arcsec: float) -> float:
 
 
 def match(ra_deg: Array, dec_deg: Array, catalog: Catalog, radius_arcsec: float) -> Matches:
-    """Match by a KD-tree on unit vectors (no edge at RA 0 or the poles)."""
+    """Match places, shape (n,) [deg], by a KD-tree on unit vectors (no edge at RA 0 or the poles)."""
     empty = Matches(np.full(ra_deg.size, -1, np.intp), np.full(ra_deg.size, np.nan))
     if len(catalog) == 0 or ra_deg.size == 0:
         return empty
@@ -56,7 +56,7 @@ def match(ra_deg: Array, dec_deg: Array, catalog: Catalog, radius_arcsec: float)
 
 
 def inside(sky: Sky, catalog: Catalog) -> tuple[Catalog, Array, Array]:
-    """Return the catalog sources on pixels with data, and their pixel coordinates."""
+    """Return the m catalog sources on pixels with data, and their x and y, shape (m,) each, in pixels."""
     ra0, dec0 = sky.wcs.wcs.crval
     same_side = unit_vectors(catalog.ra_deg, catalog.dec_deg) @ unit_vectors(ra0, dec0) > 0.0
     near = catalog.take(same_side)
@@ -68,7 +68,7 @@ def inside(sky: Sky, catalog: Catalog) -> tuple[Catalog, Array, Array]:
 
 
 def forced_photometry(sky: Sky, x: Array, y: Array) -> Photometry:
-    """Measure a point source of the beam's shape at each position by least squares.
+    """Measure a point source of the beam's shape at each position, (m,) pixels, by least squares.
 
     The error is that of this estimate in noise of the measured correlation.
     """

@@ -54,13 +54,13 @@ class Sky:
         return self.beam.widths(self.cell_arcsec)
 
     def gain_at(self, x: Array, y: Array) -> Array:
-        """Return the primary beam at pixels; 1 for a corrected mosaic."""
+        """Return the primary beam, a pure number, at pixels of any shape; 1 for a corrected mosaic."""
         if self.gain is None:
             return np.ones(np.shape(x))
         return np.asarray(self.gain[self._index(y, 0), self._index(x, 1)], dtype=np.float64)
 
     def rms_at(self, x: Array, y: Array) -> Array:
-        """Return the local noise at pixels; NaN outside."""
+        """Return the local noise [Jy/beam] at pixels of any shape; NaN outside."""
         ny, nx = self.rms.shape
         inside = (x > -0.5) & (y > -0.5) & (x < nx - 0.5) & (y < ny - 0.5)
         value = self.rms[self._index(y, 0), self._index(x, 1)]

@@ -88,7 +88,7 @@ def _add_match(table: QTable, count: int, catalog: Catalog | None, matches: Matc
 
 
 def forced_table(catalog: Catalog, photometry: Photometry, gain: Array, found: NDArray[np.bool_]) -> QTable:
-    """Return one row per catalog source inside the mosaic."""
+    """Return one row per catalog source inside the mosaic; gain (pure number) and ``found`` have shape (m,)."""
     table = QTable()
     _add(table, "name", catalog.name, None, "name in the catalog")
     _add(table, "catalog", catalog.file, None, "file of the catalog")

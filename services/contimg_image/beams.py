@@ -43,7 +43,7 @@ class Beam:
 
 
 def gaussian(beam: Beam, size: int, cell_rad: float) -> NDArray[np.float64]:
-    """Return the beam as an image, shape (size, size), peak 1 at ``size // 2``."""
+    """Return the beam as an image, shape (size, size), a pure number with peak 1 at ``size // 2``."""
     a, b, c = beam.form(cell_rad)
     x = np.arange(size) - size // 2
     y = x[:, None]
@@ -86,7 +86,7 @@ def fit_beam(psf: NDArray[np.float32], cell_rad: float) -> Beam:
 
 
 def sidelobe(psf: NDArray[np.float32]) -> float:
-    """Return the highest absolute value of a PSF beyond twice the reach of its main lobe."""
+    """Return the highest absolute value (pure number) of a PSF, shape (N, N), beyond twice its main lobe's reach."""
     y, x = _lobe(psf)
     offset = np.arange(psf.shape[0]) - psf.shape[0] // 2
     far = offset[:, None] ** 2 + offset**2 > 4 * (x**2 + y**2).max()
@@ -117,7 +117,7 @@ def _lobe(psf: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64
 def restore(
     model: NDArray[np.float32], residual: NDArray[np.float32], beam: Beam, cell_rad: float
 ) -> NDArray[np.float32]:
-    """Convolve the components [Jy/pixel] with the beam and add the residual [Jy/beam].
+    """Convolve the components [Jy/pixel] with the beam and add the residual [Jy/beam], shape (N, N) all.
 
     Padded, so that nothing comes back in at the opposite edge.
     """

@@ -73,7 +73,7 @@ def channel_bins(ranges: list[range], width: int, count: int) -> NDArray[np.int3
     Returns
     -------
     ndarray of int32, shape (count,)
-        Number of the average, -1 where the channel is not used.
+        Index of the average, -1 where the channel is not used.
     """
     bins = np.full(count, -1, np.int32)
     start = 0

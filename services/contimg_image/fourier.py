@@ -21,13 +21,13 @@ ducc0.misc.resize_thread_pool(THREADS)  # it would take no more than there are p
 
 
 def forward(image: NDArray[Any]) -> NDArray[Any]:
-    """Return the transform of a real image, shape (N, N), as its half, shape (N, N // 2 + 1), of the same precision."""
+    """Return the transform of a real image, shape (N, N), as its half, shape (N, N // 2 + 1), dimensionless sums."""
     half: NDArray[Any] = ducc0.fft.r2c(np.ascontiguousarray(image), nthreads=THREADS)
     return half
 
 
 def back(half: NDArray[Any], size: int) -> NDArray[Any]:
-    """Return the real image, shape (N, size), of a transform of shape (N, size // 2 + 1)."""
+    """Return the real image, shape (N, size), of a transform of shape (N, size // 2 + 1), dimensionless."""
     # ducc0 transforms forward unless told otherwise, also from complex to real: the image would be turned.
     image: NDArray[Any] = ducc0.fft.c2r(half, lastsize=size, inorm=2, forward=False, nthreads=THREADS)
     return image

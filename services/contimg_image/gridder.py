@@ -95,7 +95,7 @@ class Gridder:
         self._chunks = chunks(uvw_m[:, 2], weight.size, self._even**2)
 
     def psf(self) -> NDArray[np.float32]:
-        """Return the response to a point of 1 Jy at the centre, peak exactly 1; later images get the same scale."""
+        """Return the response to 1 Jy at the centre, shape (N, N), peak exactly 1; later images get the same scale."""
         image = self._image(np.ones(self._weight.shape, np.complex64))
         peak = float(image[self.size // 2, self.size // 2])
         self._norm *= peak

@@ -26,7 +26,7 @@ def write_fits(path: Path, image: NDArray[np.float32], header: fits.Header, kind
     path
         A new file.
     image
-        Shape (N, N), north up, east to the left.
+        Shape (N, N), north up, east to the left [the unit that :data:`UNITS` gives].
     header
         Of the restored image.
     kind

@@ -46,7 +46,7 @@ def pointing_dec(recording: Recording, vis: Visibilities) -> float:
 def sampled(
     values: NDArray[np.float64], weights: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return at most ``count`` weighted means of neighbouring values, and their weights (sum 1)."""
+    """Return at most ``count`` weighted means of neighbouring values, shape (n,), and weights (pure numbers, sum 1)."""
     order = np.argsort(values)
     parts = np.array_split(order[weights[order] > 0], count)
     kept = [part for part in parts if part.size]

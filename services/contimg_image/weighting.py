@@ -77,7 +77,7 @@ def imaging_weights(
 
 
 def thermal_rms(natural: NDArray[np.float32], imaging: NDArray[np.float32]) -> float:
-    """Return the noise of the dirty image that the weights promise [Jy/beam].
+    """Return the noise of the dirty image that the weights, shape (R, C), promise [Jy/beam].
 
     The image is Σ w Re V / Σ w and the variance of Re V is 1/n, so σ = √(Σ w²/n) / Σ w.
     """

@@ -28,7 +28,7 @@ class Grid:
     shape: tuple[int, int]
 
     def solid_angle(self, rows: slice, columns: slice) -> Array:
-        """Return the solid angle of pixels in square degrees (a SIN pixel covers more sky away from its centre)."""
+        """Return the solid angle of pixels, shape (rows, columns) [deg²]: more away from the centre of a SIN image."""
         y = (np.arange(*rows.indices(self.shape[0])) + 1 - self.wcs.wcs.crpix[1]) * self.wcs.wcs.cdelt[1]
         x = (np.arange(*columns.indices(self.shape[1])) + 1 - self.wcs.wcs.crpix[0]) * self.wcs.wcs.cdelt[0]
         cosine = np.sqrt(np.maximum(1.0 - np.radians(x)[None, :] ** 2 - np.radians(y)[:, None] ** 2, 1e-6))
@@ -123,7 +123,7 @@ def footprint(grid: Grid, tile: Tile) -> Footprint:
 
 
 def tile_pixels(grid: Grid, tile: Tile, rows: slice, columns: slice) -> tuple[Array, Array]:
-    """Return the tile's pixel coordinates (y, x; from 0) of a rectangle of the grid, each (rows, columns)."""
+    """Return the tile's coordinates y, x in pixels from 0 of a rectangle of the grid, shape (rows, columns) each."""
     if _same(tile, grid.wcs, grid.shape):
         y, x = np.mgrid[rows, columns].astype(np.float64)
         return y, x

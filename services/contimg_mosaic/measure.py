@@ -36,7 +36,7 @@ class Brightest:
 
 
 def mad_rms(values: NDArray[np.float32]) -> float:
-    """Return 1.4826 times the median absolute deviation of the finite values; NaN if there are none."""
+    """Return 1.4826 times the median absolute deviation of the finite values, any shape [Jy/beam]; NaN: none."""
     good = values[np.isfinite(values)]
     good = good[:: max(1, good.size // SAMPLE)]
     if good.size == 0:

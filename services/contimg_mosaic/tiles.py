@@ -53,7 +53,7 @@ class Tile:
         return _plane(self.image_path)
 
     def pb(self) -> NDArray[np.float32]:
-        """Read the primary beam, (ny, nx), 1 at the centre; 0 where it is not defined."""
+        """Read the primary beam, (ny, nx), a pure number, 1 at the centre; 0 where it is not defined."""
         pb = _plane(self.pb_path)
         if pb.shape != self.shape:
             msg = f"{self.pb_path.name} has {pb.shape} pixels, its image {self.shape}; make both again with stage image"

@@ -73,7 +73,7 @@ def header(wcs: WCS, beam: Beam, tiles: list[Tile], cards: Cards) -> fits.Header
 
 
 def write(path: Path, data: NDArray[np.float32], shared: fits.Header, unit: str, kind: str) -> None:
-    """Write one image."""
+    """Write one image, shape (ny, nx), in the given ``unit``."""
     own = shared.copy()
     own["BUNIT"] = unit
     own["BTYPE"] = kind

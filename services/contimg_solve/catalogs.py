@@ -42,7 +42,7 @@ class Sources:
         return np.asarray(self.flux_jy[:, None] * ratio ** self.index[:, None])
 
     def take(self, keep: np.ndarray) -> Sources:
-        """Return the sources of a mask or index array."""
+        """Return the sources of a mask of shape (source,) or an index array of shape (n,)."""
         return Sources(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
 
 

@@ -26,7 +26,7 @@ class Sky:
 
 
 def point(recording: Recording, flux_jy: np.ndarray) -> Sky:
-    """Return a source of flux ``flux_jy`` (chan,) at the phase centre."""
+    """Return a source of flux ``flux_jy`` (chan,) [Jy] at the phase centre."""
     flux = np.broadcast_to(flux_jy.astype(np.float32), (len(recording.times_s), 1, len(flux_jy)))
     return Sky(np.zeros((1, 3)), np.ascontiguousarray(flux))
 
@@ -67,7 +67,7 @@ def _predict(uvw, time, lmn, flux, first, step, out):  # type: ignore[no-untyped
 
 
 def visibilities(sky: Sky, block: Block, freqs_hz: np.ndarray) -> np.ndarray:
-    """Return (row, chan) complex64 visibilities of a sky, sum I exp(+2 pi i (ul + vm + w(n-1)) f / c).
+    """Return (row, chan) complex64 visibilities of a sky [Jy], sum I exp(+2 pi i (ul + vm + w(n-1)) f / c).
 
     The sign is that of a measurement set's uvw. Sources are not smeared over an integration or a channel.
     """

@@ -57,7 +57,7 @@ def scans_of(recordings: Sequence[Recording], params: SolveParams) -> list[Scan]
 
 
 def band_bins(nchan: int, edge_fraction: float) -> np.ndarray:
-    """Return (chan,) int64 bins for a band average: 0 inside, -1 at the edges."""
+    """Return the index of the bin of each channel, (chan,), for a band average: 0 inside, -1 at the edges."""
     bins = np.zeros(nchan, np.int64)
     edge = int(nchan * edge_fraction)
     bins[:edge] = bins[nchan - edge :] = -1

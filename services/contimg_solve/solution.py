@@ -79,7 +79,7 @@ class Solution:
         )
 
     def as_factor(self) -> np.ndarray:
-        """Return the gains with 0 where flagged, which leaves such data out of a further solve."""
+        """Return the gains (time, chan, hand, antenna) [sqrt(counts/Jy)], 0 where flagged: such data are left out."""
         return np.where(self.flag, 0, self.gain).astype(np.complex64)
 
 
@@ -87,6 +87,8 @@ def solve(
     sums: Sums, params: SolveParams, times_s: np.ndarray, intervals_s: np.ndarray, fields: Sequence[str]
 ) -> Solution:
     """Solve the sums, flag what fails, cut noisy antennas and solve again. Phases have no reference yet.
+
+    Middles and lengths of the solutions have shape (time,) [s].
 
     Raises
     ------

@@ -88,7 +88,7 @@ def _one_gain(member: Member, pre: np.ndarray, names: Sequence[str], params: Sol
 
 
 def unit_gains(member: Member, pre: np.ndarray) -> Solution:
-    """Return gains of 1 for the antennas that have a bandpass; others are flagged."""
+    """Return gains of 1 (pure number) for antennas that have a bandpass (chan, hand, antenna); others are flagged."""
     recording = member.recording
     live = (pre != 0).any(axis=(0, 1))
     flag = np.broadcast_to(~(pre != 0).any(axis=0), (1, 1, *pre.shape[1:])).copy()
@@ -127,7 +127,7 @@ def member_gains(
     Parameters
     ----------
     pre
-        (chan, hand, antenna) bandpass, 0 where flagged.
+        (chan, hand, antenna) bandpass [sqrt(counts/Jy)], 0 where flagged.
     one
         Solver of one member; default: StEFCal.
     """
@@ -158,7 +158,10 @@ def short_phases(
     reference: str,
     params: SolveParams,
 ) -> Solution | None:
-    """Solve phases over ``short_phase_s``, bandpass and member gains applied; None if no member has a sky model."""
+    """Solve phases over ``short_phase_s``; None if no member has a sky model.
+
+    The bandpass ``pre`` (chan, hand, antenna) [sqrt(counts/Jy)] and the gains of the members are applied.
+    """
     parts = []
     for member in members:
         recording = member.recording

@@ -60,9 +60,9 @@ def power_beam(model: str, theta_rad: ArrayLike, freq_hz: ArrayLike, dish_m: flo
     model
         One of ``BEAM_MODELS``.
     theta_rad
-        Angle from the axis [rad]; 90 degrees is the most that is told apart.
+        Angle from the axis, any shape [rad]; 90 degrees is the most that is told apart.
     freq_hz
-        Frequency [Hz]; broadcasts with ``theta_rad``.
+        Frequency, a shape that broadcasts with ``theta_rad`` [Hz].
     dish_m
         Diameter [m].
 

@@ -159,7 +159,7 @@ def lmn(ra_rad: ArrayLike, dec_rad: ArrayLike, ra0_rad: float, dec0_rad: float) 
 
 
 def separation(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> Floats:
-    """Return angles between directions (haversine), broadcasting, all in radians."""
+    """Return angles between directions (haversine) of any shapes that broadcast, all in radians."""
     first, second = np.asarray(dec1, np.float64), np.asarray(dec2, np.float64)
     half_ra = (np.asarray(ra1, np.float64) - np.asarray(ra2, np.float64)) / 2
     h = np.sin((first - second) / 2) ** 2 + np.cos(first) * np.cos(second) * np.sin(half_ra) ** 2

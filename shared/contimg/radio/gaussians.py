@@ -61,7 +61,10 @@ def beam_difference(beams: list[Beam]) -> float:
 
 
 def gaussian(params: Array, x: Array, y: Array) -> Array:
-    """Return ``A exp(-(cxx dx² + cyy dy² + cxy dx dy) / 2)``; params = (A, x0, y0, cxx, cyy, cxy)."""
+    """Return ``A exp(-(cxx dx² + cyy dy² + cxy dx dy) / 2)`` in the unit of A; params = (A, x0, y0, cxx, cyy, cxy).
+
+    ``x`` and ``y``, of any shape, and the place are in pixels.
+    """
     amplitude, x0, y0, cxx, cyy, cxy = params
     dx, dy = x - x0, y - y0
     return np.asarray(amplitude * np.exp(-0.5 * (cxx * dx**2 + cyy * dy**2 + cxy * dx * dy)))
