@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from contimg.models.group import Condition, GroupSpec, GroupStatus, ObservationGroup, Selection
+
+
+def read(text):
+    return YAML(typ="safe", pure=True).load(text)
+
 
 TEXT = """
 apiVersion: contimg.dsa110.org/v1alpha1
@@ -28,7 +34,7 @@ spec:
 
 
 def group(**changes):
-    given = yaml.safe_load(TEXT)
+    given = read(TEXT)
     given["spec"] |= changes
     return ObservationGroup.model_validate(given)
 
@@ -42,8 +48,8 @@ def test_the_example_of_the_design_is_valid():
 
 def test_it_survives_yaml_and_back():
     found = group()
-    text = yaml.safe_dump(found.model_dump(mode="json", by_alias=True))
-    assert ObservationGroup.model_validate(yaml.safe_load(text)) == found
+    text = json.dumps(found.model_dump(mode="json", by_alias=True))
+    assert ObservationGroup.model_validate(read(text)) == found
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_three_forms_of_selection(selection):
         ({"start": "2026-01-25T22:00:00Z", "members": ["x"]}, "members and start exclude"),
         ({"start": "2026-01-25T22:00:00Z", "end": "2026-01-25T22:00:00Z"}, "later than start"),
         ({"start": "2026-01-25T22:00:00Z", "count": 0}, "greater than or equal to 1"),
-        ({"start": "2026-01-25T22:00:00Z", "count": 1001}, "less than or equal to 1000"),
+        ({"start": "2026-01-25T22:00:00Z", "count": 5001}, "less than or equal to 5000"),
         ({"members": ["x", "y", "x"]}, "'x' stands twice"),
         ({"start": "yesterday", "count": 1}, "datetime"),
         ({"start": "2026-01-25T22:00:00Z", "counts": 1}, "Extra inputs"),
@@ -89,7 +95,11 @@ def test_bad_selections_are_refused_in_words(selection, sentence):
         {"stages": {"image": {"robust": float("nan")}}},
         {"stages": {"image": {"robust": datetime(2026, 1, 25, tzinfo=UTC)}}},
         {"stages": {"image": {"size": 2**60}}},
-        {"publish": {"include": ["everything"]}},
+        {"publish": {"include": ["Every thing"]}},
+        {"shard": "a.b"},
+        {"calibrator": "a/b"},
+        {"pipeline": "../x"},
+        {"observations": {"members": ["a/b"]}},
         {"pipelin": "x"},
     ],
 )
@@ -100,7 +110,7 @@ def test_bad_fields_are_refused(changes):
 
 @pytest.mark.parametrize("name", ["", "Group", "a_b", "-a", "a-", "x" * 64])
 def test_names_are_names_of_kubernetes_objects(name):
-    given = yaml.safe_load(TEXT)
+    given = read(TEXT)
     given["metadata"]["name"] = name
     with pytest.raises(ValidationError):
         ObservationGroup.model_validate(given)
@@ -119,6 +129,9 @@ def test_times_without_a_zone_are_utc_and_others_are_turned():
         {"replay": 3},
         {"publish": {"policy": "always", "include": []}},
         {"publish": {"policy": "manual", "approve": True, "include": []}},
+        {"shard": "main"},
+        {"reprocess": 0},
+        {"stages": {"image": {"cell_arcsec": 3, "size": 4800}, "crossmatch": {"enabled": True}, "mosaic": {}}},
     ],
 )
 def test_the_digest_leaves_out_what_does_not_change_the_product(changes):
@@ -161,7 +174,7 @@ def test_a_condition_is_found_by_type():
     condition = Condition(
         type="Stalled",
         status="True",
-        reason="X",
+        reason="Waiting",
         message="",
         observed_generation=1,
         last_transition_time=datetime(2026, 1, 1, tzinfo=UTC),
@@ -170,3 +183,31 @@ def test_a_condition_is_found_by_type():
     assert status.condition("Stalled") is condition
     assert status.condition("Succeeded") is None
     assert "lastTransitionTime" in status.model_dump(by_alias=True)["conditions"][0]
+
+
+def test_what_an_api_server_adds_is_taken_and_the_spec_stays_closed():
+    given = read(TEXT)
+    given["metadata"] |= {
+        "uid": "u",
+        "resourceVersion": "7",
+        "managedFields": [],
+        "labels": {"a": "b"},
+        "generation": 3,
+    }
+    given["status"] = {"observedGeneration": 2, "phase": "Running"}
+    found = ObservationGroup.model_validate(given)
+    assert (found.metadata.resource_version, found.metadata.labels, found.metadata.generation) == ("7", {"a": "b"}, 3)
+    assert found.status.phase == "Running"
+    with pytest.raises(ValidationError):
+        ObservationGroup.model_validate(given | {"extra": 1})
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "1949-12-31T23:59:59+14:00", "9999-12-31T23:59:59Z"])
+def test_times_that_no_recording_has_are_refused_and_never_overflow(start):
+    with pytest.raises(ValidationError, match="no time of a recording"):
+        Selection.model_validate({"start": start, "count": 1})
+
+
+def test_phases_are_words_of_a_list():
+    with pytest.raises(ValidationError):
+        GroupStatus(observed_generation=1, phase="Thinking")

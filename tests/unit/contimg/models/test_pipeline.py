@@ -11,7 +11,8 @@ from contimg.models.pipeline import Pipeline, Units
 
 
 def make(*stages):
-    return Pipeline.model_validate({"name": "p", "title": "P", "telescope": "dsa110", "stages": list(stages)})
+    spec = {"title": "P", "instrument": "dsa110", "stages": list(stages)}
+    return Pipeline.model_validate({"metadata": {"name": "p"}, "spec": spec})
 
 
 def test_a_stage_may_read_what_stands_before_it():

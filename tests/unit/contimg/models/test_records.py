@@ -51,11 +51,9 @@ RECORDS = [
     Facts(
         runs={TASK: RunFact(task=TASK, stage="s", unit="u", home="h", present=True, verdict="pass", finished=NOW)},
         tries={TASK: TryFact(task=TASK, round=1)},
-        groups={
-            "g": GroupRecord(
-                group="g", spec_digest="d", task=TASK, published=True, verdict=Verdict.PASS, at=NOW, members=("u",)
-            )
-        },
+        record=GroupRecord(
+            group="g", spec_digest="d", task=TASK, published=True, verdict=Verdict.PASS, at=NOW, members=("u",)
+        ),
     ),
 ]
 

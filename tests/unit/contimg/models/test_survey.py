@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-import yaml
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from contimg.models.survey import FileSetRules, GroupRules, Survey
+
+
+def read(text):
+    return YAML(typ="safe", pure=True).load(text)
+
 
 TEXT = """
 apiVersion: contimg.dsa110.org/v1alpha1
@@ -19,28 +26,34 @@ spec: {pipeline: dsa110-continuum,
 
 
 def test_the_example_of_the_design_is_valid_and_is_the_default():
-    survey = Survey.model_validate(yaml.safe_load(TEXT))
+    survey = Survey.model_validate(read(TEXT))
     assert survey.spec.groups == GroupRules()
-    assert survey.spec.file_sets == FileSetRules()
+    assert survey.spec.file_sets == FileSetRules(expect=16, min=16)
 
 
-def test_the_rule_carries_name_pipeline_and_policy():
-    rule = Survey.model_validate(yaml.safe_load(TEXT)).rule
-    assert (rule.survey, rule.pipeline, rule.publish.policy) == ("night", "dsa110-continuum", "on-qa-pass")
-    assert (rule.size, rule.max_gap_s, rule.max_span_min, rule.dec_tolerance_deg) == (10, 900.0, 60.0, 0.1)
+def test_a_template_a_start_and_a_shard_may_be_given():
+    given = read(TEXT)
+    given["spec"] |= {
+        "start": "2026-01-25T00:00:00Z",
+        "template": {"stages": {"image": {"robust": 1}}, "calibrator": "3C48", "minMembers": 3},
+        "shard": "north",
+    }
+    spec = Survey.model_validate(given).spec
+    assert (spec.template.min_members, spec.template.calibrator, spec.shard) == (3, "3C48", "north")
+    assert Survey.model_validate(read(TEXT)).spec.start is None
 
 
 def test_names_leave_room_for_the_names_of_groups():
-    given = yaml.safe_load(TEXT)
+    given = read(TEXT)
     Survey.model_validate(given | {"metadata": {"name": "x" * 46}})
     with pytest.raises(ValidationError, match="at most 46 characters"):
         Survey.model_validate(given | {"metadata": {"name": "x" * 47}})
 
 
 def test_it_survives_yaml_and_back():
-    survey = Survey.model_validate(yaml.safe_load(TEXT))
-    text = yaml.safe_dump(survey.model_dump(mode="json", by_alias=True))
-    assert Survey.model_validate(yaml.safe_load(text)) == survey
+    survey = Survey.model_validate(read(TEXT))
+    text = json.dumps(survey.model_dump(mode="json", by_alias=True))
+    assert Survey.model_validate(read(text)) == survey
 
 
 @pytest.mark.parametrize(
@@ -77,4 +90,4 @@ def test_bad_rules_are_refused_in_words(given, sentence):
 
 def test_a_file_set_cannot_need_more_than_it_has():
     with pytest.raises(ValidationError, match="min 17 must not be larger than expect 16"):
-        FileSetRules(min=17)
+        FileSetRules(min=17, expect=16)
