@@ -16,11 +16,11 @@ from astropy.coordinates import SkyCoord
 from rich.console import Console
 
 from contimg.cli.result import print_result, result_of, write_result
-from contimg.cli.run import exit_code, run_file
+from contimg.cli.run import exit_code, run_files
 from contimg.errors import BadConfig
 from contimg.host.local import LocalOptions
 from contimg.host.outcome import Outcome
-from contimg.volume.files import make_directory
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = ["ANCHOR_POSITION", "anchors", "demo", "lay_out"]
@@ -47,9 +47,9 @@ def _raw_data() -> Path:
 
 def lay_out(directory: Path) -> Layout:
     """Make the directories of the demonstration and put the raw file and the group's YAML there."""
-    make_directory(directory, "--dir of the demonstration")
+    disk.check_writable(directory, "--dir of the demonstration")
     layout = Layout(directory / "stage", directory / "data")
-    day = make_directory(layout.incoming / "1995-04-13", "incoming of the demonstration")
+    day = disk.check_writable(layout.incoming / "1995-04-13", "incoming of the demonstration")
     source = _raw_data()
     target = day / source.name
     if not target.is_file() or target.stat().st_size != source.stat().st_size:
@@ -132,7 +132,7 @@ def demo(
     console = Console(stderr=json_)
     cleared = {name: "" for name in os.environ if name.startswith("CONTIMG_") and name.endswith("_DIR")}
     os.environ.update(cleared)
-    outcome = run_file(LocalOptions(layout, directory / "ngc5921.yaml", s3), console, quiet=json_)
+    (outcome,) = run_files(LocalOptions(layout, (directory / "ngc5921.yaml",), s3), console, quiet=json_)
     _finish(directory, outcome, console, json_=json_)
     within = all(row["within"] for row in anchors(outcome.figures))
-    raise typer.Exit(exit_code(outcome) or (0 if within else 1))
+    raise typer.Exit(exit_code([outcome]) or (0 if within else 1))

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import re
+import io
 from pathlib import Path
 
 import typer
+from ruamel.yaml import YAML
 
-from contimg.cli.places import DataBase, StageBase
-from contimg.cli.run import layout_of
+from contimg.cli.places import DataBase, StageBase, checked_name, is_yaml, layout_of
 from contimg.errors import BadConfig
-from contimg.host.files import Shelf
-from contimg.host.yamlfile import load_group, load_model
-from contimg.models.group import ObservationGroup
-from contimg.volume.files import write_atomic
+from contimg.host.store import ResourceStore
+from contimg.host.yamlfile import load_group
+from contimg.volume import disk
 
 __all__ = ["raise_replay", "replay"]
 
-REPLAY = re.compile(r"^(\s+replay:\s*)(\d+)", re.MULTILINE)
-SPEC = re.compile(r"^spec:[^\S\n]*(#.*)?$", re.MULTILINE)
 
-
-def raise_replay(text: str, current: int) -> str:
-    """Return the YAML text with ``spec.replay`` one higher; comments and order are kept.
+def raise_replay(text: str, name: str) -> tuple[str, int]:
+    """Return the YAML text with ``spec.replay`` of a group one higher, and the new value; comments and order stay.
 
     Raises
     ------
     BadConfig
-        If the text has no block ``spec:`` to put it in.
+        If no group of this name stands there.
     """
-    wanted = current + 1
-    if current and REPLAY.search(text):
-        return REPLAY.sub(rf"\g<1>{wanted}", text, count=1)
-    if not SPEC.search(text):
-        raise BadConfig("the group's YAML has no block 'spec:' of its own line; add 'replay: 1' below it by hand")
-    return SPEC.sub(lambda match: f"{match.group(0)}\n  replay: {wanted}", text, count=1)
+    writer = YAML()
+    writer.preserve_quotes = True
+    writer.width = 4096
+    documents = list(writer.load_all(text))
+    for document in documents:
+        if isinstance(document, dict) and (document.get("metadata") or {}).get("name") == name:
+            spec = document["spec"]
+            raised = int(spec.get("replay", 0)) + 1
+            spec["replay"] = raised
+            stream = io.StringIO()
+            writer.dump_all(documents, stream)
+            return stream.getvalue(), raised
+    raise BadConfig(f"no group {name!r} stands in this file; name the YAML file that holds it")
 
 
 def replay(
@@ -42,10 +45,13 @@ def replay(
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
-    """Raise spec.replay in the group's YAML file: failed tasks get new tries with the next run."""
-    is_file = Path(group).suffix in {".yaml", ".yml"}
-    path = Path(group) if is_file else Shelf(layout_of(stage_base, data_base, None)).source(group)
-    resource, _ = load_group(path)
-    write_atomic(path, raise_replay(path.read_text(), resource.spec.replay))
-    changed = load_model(path, ObservationGroup)
-    typer.echo(f"{path}: spec.replay is now {changed.spec.replay}; start it with: contimg run {path}")
+    """Raise spec.replay in the group's YAML file: failed tasks get new tries, at once if the group is being run."""
+    if is_yaml(group):
+        path = Path(group)
+        name = load_group(path)[0].name
+    else:
+        name = checked_name(group, "name of a group")
+        path = ResourceStore(layout_of(stage_base, data_base)).source(name)
+    text, raised = raise_replay(path.read_text(encoding="utf-8"), name)
+    disk.write(path, text)
+    typer.echo(f"{path}: spec.replay is now {raised}; start it with: contimg run {path}")

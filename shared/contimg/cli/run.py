@@ -1,4 +1,4 @@
-"""``contimg run``: a group on this machine."""
+"""``contimg run`` and ``contimg watch``: groups and surveys on this machine."""
 
 from __future__ import annotations
 
@@ -7,42 +7,30 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from contimg.cli.display import progress_display
+from contimg.cli.places import layout_of
 from contimg.cli.result import print_result, result_of
 from contimg.errors import BadConfig
-from contimg.host.local import LocalOptions, run_group
+from contimg.host.local import LocalOptions, run_here
 from contimg.host.outcome import Outcome
-from contimg.host.yamlfile import load_group
+from contimg.machine import processors
+from contimg.models.reason import Phase
 from contimg.telemetry import configure_logging
-from contimg.volume.files import make_directory
-from contimg.volume.layout import Layout
+from contimg.volume import disk
 
-__all__ = ["exit_code", "layout_of", "run", "run_file"]
+__all__ = ["JOBS", "exit_code", "report", "run", "run_files"]
 
-EXIT = {"Published": 0, "Suspended": 0, "Unpublished": 3, "Failed": 1}
+EXIT = {Phase.PUBLISHED: 0, Phase.SUSPENDED: 0, Phase.UNPUBLISHED: 3, Phase.FAILED: 1}
 """Exit code by phase; anything else is waiting: 75 (try again later)."""
-
-
-def layout_of(stage_base: Path | None, data_base: Path | None, incoming: Path | None) -> Layout:
-    """Return the directories: the environment's, but for what was given on the command line.
-
-    A base given by hand also moves what lies below it, so the variables of single directories are then ignored, but
-    for that of the catalogs: reference data do not belong to a base.
-    """
-    layout = Layout.from_environment()
-    if stage_base is not None or data_base is not None:
-        kept = {name: path for name, path in layout.overrides.items() if name == "CONTIMG_CATALOG_DIR"}
-        layout = Layout((stage_base or layout.stage_base).absolute(), (data_base or layout.data_base).absolute(), kept)
-    if incoming is not None:
-        layout = replace(layout, overrides={**layout.overrides, "CONTIMG_INCOMING_DIR": str(incoming.absolute())})
-    return layout
+WORST = (1, 3, 75, 0)
+"""Of several groups the first of these counts."""
+JOBS = typer.Option(None, "--jobs", min=1, max=64, help="Tasks at a time, while memory lasts; default: the cores.")
 
 
 @contextlib.contextmanager
@@ -55,49 +43,60 @@ def _terminated_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_file(options: LocalOptions, console: Console, *, quiet: bool) -> Outcome:
-    """Run the group of ``options.source`` and show progress.
+def run_files(options: LocalOptions, console: Console, *, quiet: bool) -> list[Outcome]:
+    """Run what the files of ``options.sources`` ask for and show progress.
 
     Raises
     ------
     contimg.errors.ContimgError
         If it cannot be started.
     """
-    group, pipeline = load_group(options.source)
     os.environ.update(options.layout.as_environment())
-    logs = make_directory(options.layout.logs, "logs of the state directory")
-    with (logs / "run.log").open("a") as lines, _terminated_as_interrupt():
+    logs = disk.check_writable(options.layout.logs, "logs of the state directory")
+    with (logs / "run.log").open("a", encoding="utf-8") as lines, _terminated_as_interrupt():
         configure_logging(json_lines=True, stream=lines)
-        with progress_display(console, quiet=quiet) as watcher:
-            return asyncio.run(run_group(group, pipeline, options, watcher))
+        with progress_display(console, quiet=quiet) as show:
+            return asyncio.run(run_here(options, show))
 
 
-def exit_code(outcome: Outcome) -> int:
-    """Return what the command ends with."""
-    return EXIT.get(outcome.status.phase, 75)
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Return what the command ends with: that of the group that went worst."""
+    codes = {EXIT.get(outcome.status.phase, 75) for outcome in outcomes}
+    return next((code for code in WORST if code in codes), 0)
+
+
+def report(outcomes: Sequence[Outcome], console: Console, *, json_: bool) -> None:
+    """Print what came of the groups; as JSON an object, or a list when there were several."""
+    results = [result_of(outcome) for outcome in outcomes]
+    if json_:
+        typer.echo(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+        return
+    for outcome, result in zip(outcomes, results, strict=True):
+        print_result(result, console)
+        if outcome.status.phase is not Phase.PUBLISHED:
+            console.print(outcome.status.message, markup=False, soft_wrap=True)
 
 
 def run(
-    group: Path = typer.Argument(help="YAML file with an ObservationGroup."),
+    groups: list[Path] = typer.Argument(help="YAML files with ObservationGroups."),
     stage_base: Path | None = typer.Option(None, help="Fast staging disk; default: CONTIMG_STAGE_BASE."),
     data_base: Path | None = typer.Option(None, help="Bulk disk; default: CONTIMG_DATA_BASE."),
     incoming: Path | None = typer.Option(None, help="Directory of the raw files; default: <data base>/incoming."),
     s3: str = typer.Option("none", help="Object store: URL with bucket, 'embedded' or 'none'."),
-    jobs: int = typer.Option(1, min=1, max=64, help="Heavy tasks at a time."),
+    jobs: int | None = JOBS,
     watch: bool = typer.Option(False, help="Wait for raw files that are still to come."),
     json_: bool = typer.Option(False, "--json", help="Print the result as JSON on standard output."),
 ) -> None:
-    """Run a group on this machine: real bus, keeper, workers. Ctrl-C and start again goes on where it was."""
-    if not group.is_file():
-        raise BadConfig(f"{group} is not a file; name the YAML file of a group")
-    options = LocalOptions(layout_of(stage_base, data_base, incoming), group, s3, jobs, watch)
+    """Run groups on this machine: real bus, keeper, workers. Ctrl-C and start again goes on where it was.
+
+    A file that is edited meanwhile is followed; one that is removed takes its groups out of the run.
+    """
+    for path in groups:
+        if not path.is_file():
+            raise BadConfig(f"{path} is not a file; name the YAML file of a group")
+    layout = layout_of(stage_base, data_base, incoming)
+    options = LocalOptions(layout, tuple(groups), s3, jobs or processors(), arriving=watch)
     console = Console(stderr=True)
-    outcome = run_file(options, console, quiet=json_)
-    result = result_of(outcome)
-    if json_:
-        typer.echo(json.dumps(result, indent=2))
-    else:
-        print_result(result, console)
-    if outcome.status.phase != "Published":
-        console.print(outcome.status.message, markup=False, soft_wrap=True)
-    raise typer.Exit(exit_code(outcome))
+    outcomes = run_files(options, console, quiet=json_)
+    report(outcomes, console, json_=json_)
+    raise typer.Exit(exit_code(outcomes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -231,14 +232,15 @@ class Host:
             self._agenda.add("sweep")
         view.take(decision, informed=informed)
         try:
-            await self.asking.ask(name, decision.tasks, now)
+            if informed:
+                await self.asking.ask(name, decision.tasks, now)
         except BadConfig as error:
             view.take(refusal(group, now, view.status, str(error)), informed=True)
         except Unavailable as error:
             self._lost(error)
         self._again(name, view, now)
         if self._seen is not None and view.status is not None:
-            self._seen(group, Decision(decision.tasks, view.status))
+            self._seen(group, replace(decision, status=view.status))
         await self._show(f"group/{name}", view.group, view.shown, view.status)
 
     async def _decide(self, view: GroupView, now: datetime) -> tuple[Decision, bool]:

@@ -1,392 +1,345 @@
 """One machine: servers, keeper, ingest, workers and the engine's host in one process.
 
-The same engine, bus, keeper and workers as on a cluster; only who starts them differs. Ctrl-C at any moment is
-safe: the next start finds what was committed and goes on.
+The same host, engine, bus, keeper and workers as on a cluster; only who starts them differs, and that the resources
+are files. Ctrl-C at any moment is safe: the next start finds what was committed and goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import entry_points
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
-from contimg.archive import Archive
 from contimg.bus import Bus
-from contimg.engine.advance import Decision, advance
-from contimg.errors import BadConfig, ContimgError, Unavailable
-from contimg.host.files import Shelf
+from contimg.engine.advance import Decision
+from contimg.errors import BadConfig, ContimgError
+from contimg.host.files import FileResources
 from contimg.host.host import Host
 from contimg.host.outcome import Outcome, outcome_of
-from contimg.keeper.keeper import Keeper, holder
-from contimg.keeper.service import serve_keeper
+from contimg.host.yamlfile import load_resources
+from contimg.keeper.keeper import Keeper
+from contimg.keeper.service import KeeperClient, serve_keeper, tend
 from contimg.limits import ProtocolLimits
-from contimg.models.fact import Facts
+from contimg.machine import memory_limit, processors
 from contimg.models.group import GroupStatus, ObservationGroup
-from contimg.models.params import specs
-from contimg.models.pipeline import Pipeline
+from contimg.models.reason import Phase
+from contimg.models.spec import Scope, StageSpec, load, specs, watchers
+from contimg.models.survey import Survey, SurveyStatus
 from contimg.models.task import Event
-from contimg.pipelines import pipeline as shipped
+from contimg.objectstore import S3Target
 from contimg.servers.nats import NatsServer
-from contimg.servers.s3 import EmbeddedS3, target_of
-from contimg.volume.files import make_directory
+from contimg.servers.s3 import EmbeddedS3
+from contimg.volume import disk
 from contimg.volume.layout import Layout
+from contimg.worker.admission import Admission
 from contimg.worker.worker import Worker, register_over
-from contimg_publish.effect import publish_effect
 
-__all__ = ["LocalOptions", "Progress", "look_at", "run_group"]
+__all__ = ["LocalOptions", "Progress", "Show", "run_here"]
 
 _log = structlog.get_logger(__name__)
 SHARD = "main"
-BUS_AWAY_S = 60.0
-"""An outage of the bus that is bridged; the children go on meanwhile."""
-LOOK_S = 2.0
-"""How often the host looks without being woken; events wake it at once."""
+SERVER_AWAY_S = 60.0
+"""So long a message server that does not start again is tried; the children go on meanwhile."""
+SCAN_S = 2.0
+"""Pause between two looks at the incoming directories."""
+LONG_SCAN = timedelta(seconds=1)
+"""A scan that took longer is done again: it counts from its begin, and the groups were seen after that (P10)."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class LocalOptions:
-    """Where and how a group is run on this machine."""
+    """Where and how groups are run on this machine."""
 
     layout: Layout
-    source: Path
-    """The YAML file of the group; its status is written beside it."""
+    sources: tuple[Path, ...]
+    """YAML files of groups and surveys; their status is written beside them."""
     s3: str = "none"
     """``none``, ``embedded``, or ``http(s)://host:port/bucket`` with keys in CONTIMG_S3_ACCESS_KEY / _SECRET_KEY."""
-    jobs: int = 1
-    """Heavy tasks at a time."""
-    watch: bool = False
-    """Wait for files that are still to come; otherwise ``incoming/`` is taken as complete."""
+    jobs: int = field(default_factory=processors)
+    """Tasks at a time, while memory lasts."""
+    arriving: bool = False
+    """Files are still to come; otherwise the incoming directories are taken as complete."""
+    lasting: bool = False
+    """Go on until interrupted, also when nothing is left to do."""
     limits: ProtocolLimits = field(default_factory=ProtocolLimits)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Progress:
     """What a display may show."""
 
-    status: GroupStatus
-    running: dict[str, str]
+    groups: dict[str, GroupStatus] = field(default_factory=dict)
+    surveys: dict[str, SurveyStatus] = field(default_factory=dict)
+    running: dict[str, str] = field(default_factory=dict)
     """``stage unit`` to the last words of its progress."""
+    told: list[str] = field(default_factory=list)
+    """What was refused or could not be looked at, each once."""
 
 
-Watcher = Callable[[Progress], None]
+Show = Callable[[Progress], None]
 
 
-def _scanner(options: LocalOptions) -> Any:
-    """Return ingest's scanner; services are found by entry point, the library never imports them."""
-    point = next(iter(entry_points(group="contimg.watchers", name="ingest")), None)
-    if point is None:
-        raise BadConfig("the package contimg_ingest is not installed; run './run setup'")
+async def run_here(options: LocalOptions, show: Show) -> list[Outcome]:
+    """Run the groups and surveys of some files on this machine until nothing more can happen to them.
+
+    Raises
+    ------
+    BadConfig
+        If a file, a directory, a server or the object store cannot be used as configured.
+    Unavailable
+        If a server or another keeper stands in the way.
+    """
+    begin = time.monotonic()
+    _check(options)
+    _prepare(options)
+    machine = _Machine(options, show)
+    try:
+        with Keeper(options.layout, options.limits) as keeper:
+            await machine.run(keeper)
+            seconds = time.monotonic() - begin
+            decided = machine.decisions.items()
+            return [outcome_of(name, each, keeper, machine.started, seconds) for name, each in decided]
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _check(options: LocalOptions) -> None:
+    """Read every file before anything is made: a mistake in one leaves no trace."""
+    found = [item.resource for source in options.sources for item in load_resources(source)]
+    if not any(isinstance(item, ObservationGroup | Survey) for item in found):
+        raise BadConfig(f"{options.sources[0]} holds neither ObservationGroup nor Survey; name a file that does")
+
+
+def _prepare(options: LocalOptions) -> None:
     layout = options.layout
-    return point.load()(layout.incoming, layout.observations, layout.quarantine, one_shot=not options.watch)
+    disk.check_writable(layout.stage_base, "CONTIMG_STAGE_BASE")
+    disk.check_writable(layout.data_base, "CONTIMG_DATA_BASE")
+    disk.check_writable(layout.state, "CONTIMG_STATE_DIR")
+    for root in layout.incoming_roots:
+        if not root.is_dir():
+            raise BadConfig(f"{root} does not exist; put the raw files there or name their directory by --incoming")
+    if options.s3 not in {"none", "embedded"}:
+        os.environ["CONTIMG_S3_URL"] = options.s3
+        S3Target.from_environment()  # a wrong URL or a missing key is told now, not hours later at the publication
+    else:
+        os.environ.pop("CONTIMG_S3_URL", None)
 
 
-def _prepare(layout: Layout) -> None:
-    make_directory(layout.stage_base, "CONTIMG_STAGE_BASE")
-    make_directory(layout.data_base, "CONTIMG_DATA_BASE")
-    make_directory(layout.state, "CONTIMG_STATE_DIR")
-    if not layout.incoming.is_dir():
-        raise BadConfig(
-            f"{layout.incoming} does not exist; put the raw files there or name their directory by --incoming"
-        )
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that ended the run: one of ours before any other."""
+    ours = group.subgroup(ContimgError) or group
+    error = ours.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _in_daemon(function: Callable[[], T]) -> T:
+    """Call something in a thread that an exit does not wait for: a file that never answers must not hold up Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(setter: Callable[[Any], None], value: object) -> None:
+        if not answer.done():
+            setter(value)
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            loop.call_soon_threadsafe(settle, answer.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(settle, answer.set_result, result)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await answer
 
 
 class _Machine:
     """The parts that live as long as the run."""
 
-    def __init__(self, group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher) -> None:
-        self.group = group
-        self.pipeline = pipeline
+    def __init__(self, options: LocalOptions, show: Show) -> None:
         self.options = options
-        self.watcher = watcher
-        self.shelf = Shelf(options.layout)
-        self.keeper = Keeper(options.layout, options.limits)
-        self.scanner = _scanner(options)
-        self.wake = asyncio.Event()
-        self.running: dict[str, str] = {}
-        self.status: GroupStatus | None = self.shelf.status(group.name)
+        self.progress = Progress()
         self.started = 0
-        self.tended: float | None = None
-        self.crash: BaseException | None = None
-        """What ended a worker."""
-        self.told: set[str] = set()
+        """Attempts of this run."""
+        self.resources = FileResources(options.layout, options.sources, self._tell)
+        if not (self.resources.groups() or self.resources.surveys()):
+            raise BadConfig(
+                f"{options.sources[0]} holds neither an ObservationGroup nor a Survey; name a file that does"
+            )
+        self.decisions: dict[str, Decision] = {}
+        """The last one about each group."""
+        self._show = show
+        self._busy = asyncio.Event()
+        """Something was asked for: servers that only stages need are worth their start."""
 
-    def look(self) -> None:
-        """Scan ``incoming/`` once, tell the keeper, log once what could not be looked at."""
-        report = self.scanner.scan(datetime.now(UTC))
-        for sentence in sorted(set(report.problems) - self.told):
-            _log.warning("incoming", sentence=sentence)
-        self.told.update(report.problems)
-        if not self.options.watch:
-            report.scanned_at = datetime.now(UTC)  # nobody adds files (ADR 0001), and a scan may take long
-        self.keeper.refresh_ingest(report)
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self.progress.told:
+            _log.warning("told", sentence=sentence)
+            self.progress.told.append(sentence)
 
-    def facts(self) -> Facts:
-        """Return the keeper's facts for this group."""
-        return self.keeper.facts()
+    # -- what happens beside each other -----------------------------------------------------------------------------
 
-    async def facts_async(self, _group: ObservationGroup) -> Facts:
-        """Return the same as the host wants it."""
-        return self.facts()
+    async def run(self, keeper: Keeper) -> None:
+        """Start everything, let the host work to its end, end everything."""
+        scanner = self._scanner()
+        await self._scan(scanner)
+        options, layout = self.options, self.options.layout
+        async with contextlib.AsyncExitStack() as stack:
+            nats = NatsServer(layout.state / "nats")
+            stack.callback(nats.stop)
+            nats.start()  # from the main thread, which lives as long as the server should
+            bus = await Bus.connect(nats.url, nats.user, nats.password, shard=SHARD, limits=options.limits)
+            await stack.enter_async_context(bus)
+            await serve_keeper(bus, keeper, SHARD)
+            host = Host(bus, KeeperClient(bus, SHARD), self.resources, specs(), options.limits, seen=self._seen)
+            await bus.ensure_streams()
+            await bus.forget_tasks()  # what a killed run had in hand would else come back only after ack_wait
+            await bus.subscribe_events(self._on_event)
+            async with _together(self._workers(bus), self._watchdog(nats), tend(keeper), self._arrivals(scanner, host)):
+                await host.run(lambda: self._is_over(host))
+            if await host.say_wanted():
+                await asyncio.to_thread(keeper.clean)
 
-    def wanted(self, decision: Decision) -> set[str]:
-        """Return what this group wants, and every other unfinished group of this state directory (P12)."""
-        found, facts = set(_wishes(decision)), self.facts()
-        for name in self.shelf.names():
-            if name != self.group.name:
-                other, _ = self.shelf.get(name)
-                chosen, status = shipped(other.spec.pipeline), self.shelf.status(name)
-                found.update(_wishes(advance(other, chosen, specs(), facts, datetime.now(UTC), status)))
-        return found
+    def _is_over(self, host: Host) -> bool:
+        over = host.is_over(self.resources.groups(), arriving=self.options.arriving)
+        return over and not self.options.lasting
 
-    def tend(self, decision: Decision) -> None:
-        """Clean up as the keeper of a cluster does; what is in the way is logged, the run goes on.
+    async def _workers(self, bus: Bus) -> None:
+        """Run one worker per stage; those that publish wait for the object store."""
+        admission = Admission(self.options.jobs, memory_limit(self.options.limits))
+        chosen = [spec for spec in specs().values() if spec.scope is not Scope.WATCHER]
+        async with asyncio.TaskGroup() as tasks:
+            for spec in chosen:
+                if not spec.effect:
+                    tasks.create_task(self._worker(bus, spec, admission).run())
+            await self._busy.wait()
+            async with _object_store(self.options), asyncio.TaskGroup() as publishing:
+                for spec in chosen:
+                    if spec.effect:
+                        publishing.create_task(self._worker(bus, spec, admission).run())
 
-        Where a group cannot be read it is not known what it wants: then nothing is released.
-        """
-        self.tended = time.monotonic()
-        try:
-            self.keeper.scan()
-            self.keeper.wanted(self.wanted(decision))
-            cleaned = self.keeper.clean()
-        except (ContimgError, OSError) as error:
-            _log.warning("could not clean up", error=str(error))
-            return
-        if cleaned.released or cleaned.attempts:
-            _log.info("cleaned", released=len(cleaned.released), attempts=len(cleaned.attempts))
+    def _worker(self, bus: Bus, spec: StageSpec, admission: Admission) -> Worker:
+        options = self.options
+        slots = 1 if spec.scope is Scope.GROUP else options.jobs
+        return Worker(options.layout, bus, spec, options.limits, register_over(bus), admission=admission, slots=slots)
 
-    def is_tended(self) -> bool:
-        """Whether it was cleaned up lately."""
-        return self.tended is not None and time.monotonic() - self.tended < self.options.limits.cleanup_s
-
-    def show(self, decision: Decision) -> None:
-        """Keep the status, tell the display."""
-        if decision.status != self.status:
-            self.shelf.put_status(self.group, self.options.source, decision.status)
-        self.status = decision.status
-        self.watcher(Progress(decision.status, dict(self.running)))
-
-    def on_worker_end(self, task: asyncio.Task[None]) -> None:
-        """Note what ended a worker by itself: nobody would do its tasks, and the run would wait for ever."""
-        if not task.cancelled() and task.exception() is not None:
-            self.crash = task.exception()
-            self.wake.set()
-
-    async def on_event(self, event: Event) -> None:
-        """Note what runs; wake the host."""
-        kind = event.type.rsplit(".", 1)[-1]
-        name = event.subject.replace("/", " ", 1)
-        if kind == "started":
-            self.started += 1
-            self.running[name] = ""
-        elif kind == "progress":
-            self.running[name] = str(event.data.get("what", ""))
-        elif kind in {"committed", "failed"}:
-            self.running.pop(name, None)
-        if kind == "progress" and self.status is not None:
-            self.watcher(Progress(self.status, dict(self.running)))
-        else:
-            self.wake.set()
-
-
-def _wishes(decision: Decision) -> tuple[str, ...]:
-    """Return what a group wants; a group whose spec is refused cannot tell."""
-    stalled = decision.status.condition("Stalled")
-    if stalled is not None and stalled.status == "True" and stalled.reason == "BadConfig":
-        raise BadConfig(f"what a group wants is not known while its spec is refused: {stalled.message}")
-    return decision.wanted
-
-
-def _over(decision: Decision, machine: _Machine) -> bool:
-    """Whether nothing will happen any more without new files or a person."""
-    if machine.running or decision.tasks:
-        return False
-    status = decision.status
-    succeeded, progressing = status.condition("Succeeded"), status.condition("Progressing")
-    if succeeded is not None and succeeded.status == "True":
-        return True
-    if any(stage.running for stage in status.stages):
-        return False
-    if progressing is not None and progressing.status == "Unknown":
-        return False
-    return not machine.options.watch or status.phase in {"Failed", "Stalled", "Suspended", "Unpublished"}
-
-
-async def run_group(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions, watcher: Watcher) -> Outcome:
-    """Run a group on this machine until it is published, or nothing more can happen.
-
-    Raises
-    ------
-    BadConfig
-        If a directory, a server or the object store cannot be used as configured.
-    Unavailable
-        If a server or another keeper stands in the way.
-    """
-    begin = time.monotonic()
-    _prepare(options.layout)
-    if options.s3 not in {"none", "embedded"}:
-        target_of(options.s3)  # a wrong URL or a missing key is told now, not after hours at the first publication
-    machine = _Machine(group, pipeline, options, watcher)
-    try:
-        machine.group = machine.shelf.put(group, options.source)
-        await asyncio.to_thread(machine.look)
-        decision = advance(machine.group, pipeline, specs(), machine.facts(), datetime.now(UTC), machine.status)
-        machine.show(decision)
-        if not _over(decision, machine):
-            decision = await _with_servers(machine)
-        await asyncio.to_thread(machine.tend, decision)
-        seconds = time.monotonic() - begin
-        return outcome_of(machine.group, decision, machine.keeper, machine.started, seconds)
-    finally:
-        machine.keeper.scan()  # an interrupted attempt is closed on disk only
-        machine.keeper.close()
-
-
-def look_at(group: ObservationGroup, pipeline: Pipeline, options: LocalOptions) -> Decision:
-    """Decide once, without asking for anything: while another process runs the group, what that one decided last.
-
-    Raises
-    ------
-    BadConfig
-        If a directory cannot be used.
-    """
-    shelf = Shelf(options.layout)
-    known = shelf.status(group.name)
-    is_done = known is not None and known.phase == "Published" and not options.layout.incoming.is_dir()
-    if known is not None and (is_done or holder(options.layout)):
-        return Decision((), known)
-    _prepare(options.layout)
-    with Keeper(options.layout, options.limits) as keeper:
-        begun = datetime.now(UTC)  # the group counts as seen before the scan, however long that takes (P10)
-        keeper.refresh_ingest(_scanner(options).scan(begun))
-        return advance(group, pipeline, specs(), keeper.facts(), begun, known)
-
-
-async def _with_servers(machine: _Machine) -> Decision:
-    options = machine.options
-    async with contextlib.AsyncExitStack() as stack:
-        nats = NatsServer(options.layout.state / "nats")
-        stack.callback(nats.stop)
-        nats.start()  # from the main thread, which lives as long as the server should
-        bus = await Bus.connect(nats.url, nats.user, nats.password, shard=SHARD, limits=options.limits)
-        await stack.enter_async_context(bus)
-        host = Host(bus, machine.facts_async, specs(), options.limits)
-        await host.prepare({machine.pipeline.name: machine.pipeline})
-        await bus.forget_tasks()  # what a killed run had in hand would else come back only after ack_wait
-        await bus.subscribe_events(machine.on_event)
-        await serve_keeper(bus, machine.keeper, SHARD)
-        archive = stack.enter_context(_archive(options))
-        await stack.enter_async_context(_workers(machine, bus, archive))
-        return await _drive(machine, host, nats)
-
-
-@contextlib.contextmanager
-def _archive(options: LocalOptions) -> Iterator[Future[Archive]]:
-    """Start the object store beside the first stages; who publishes waits for it."""
-    servers: list[EmbeddedS3] = []
-
-    def start() -> Archive:
-        target = None
-        if options.s3 == "embedded":
-            servers.append(EmbeddedS3(options.layout.data_base.parent / "s3"))
-            target = servers[0].start()
-        elif options.s3 != "none":
-            target = target_of(options.s3)
-        return Archive(options.layout, target)
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="object-store") as pool:
-        starting = pool.submit(start)
-        try:
-            yield starting
-        finally:
-            wait([starting])
-            for server in servers:
-                server.stop()
-
-
-@contextlib.asynccontextmanager
-async def _workers(machine: _Machine, bus: Bus, archive: Future[Archive]) -> AsyncIterator[None]:
-    """Run one worker loop per stage; at the end they hand back what they were doing."""
-    options = machine.options
-    jobs = asyncio.Semaphore(options.jobs)
-    effects = {"publish": publish_effect(archive.result)}
-    chosen = [specs()[item.stage] for item in machine.pipeline.stages if item.stage in specs()]
-    register = register_over(bus)
-    workers = [Worker(options.layout, bus, s, options.limits, register, effects=effects, jobs=jobs) for s in chosen]
-    running = [asyncio.create_task(worker.run()) for worker in workers]
-    for task in running:
-        task.add_done_callback(machine.on_worker_end)
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-class _Watchdog:
-    """Keeps queue and streams alive (P1): starts a dead server again, checks streams, bridges a short outage."""
-
-    def __init__(self, machine: _Machine, host: Host, nats: NatsServer) -> None:
-        self._machine, self._host, self._nats = machine, host, nats
-        self._check_at = time.monotonic() + machine.options.limits.check_streams_s
-        self._silent_since: float | None = None
-
-    async def reconcile(self) -> Decision | None:
-        """Look once at the group; None while the bus is away.
+    async def _watchdog(self, nats: NatsServer) -> None:
+        """Start a message server that ended again; the host sees the connection come back.
 
         Raises
         ------
-        Unavailable
-            If the bus stays away for a minute.
+        ContimgError
+            If it does not start for a minute.
         """
-        machine = self._machine
-        try:
-            if time.monotonic() >= self._check_at:
-                await self._check()
-            decision = await self._host.reconcile(machine.group, machine.pipeline, machine.status)
-        except Unavailable as error:
-            now = time.monotonic()
-            self._silent_since = self._silent_since or now
-            self._check_at = now
-            _log.warning("the bus is away", error=str(error))
-            if now - self._silent_since > BUS_AWAY_S:
-                raise
-            return None
-        self._silent_since = None
-        return decision
-
-    async def _check(self) -> None:
-        if self._nats.pid is None:
+        since: float | None = None
+        while True:
+            await asyncio.sleep(0.2)
+            if nats.pid is not None:
+                since = None
+                continue
+            since = since or time.monotonic()
             _log.warning("nats-server ended; starting it again")
-            self._nats.start()
-        await self._host.prepare({self._machine.pipeline.name: self._machine.pipeline})
-        self._check_at = time.monotonic() + self._machine.options.limits.check_streams_s
+            try:
+                nats.start()
+            except ContimgError:
+                if time.monotonic() - since > SERVER_AWAY_S:
+                    raise
+                await asyncio.sleep(1.0)
+
+    # -- arrivals ---------------------------------------------------------------------------------------------------
+
+    def _scanner(self) -> Any:
+        """Return ingest's scanner; services are found by entry point, the library never imports them."""
+        spec = next(iter(watchers().values()), None)
+        if spec is None:
+            raise BadConfig("no watcher of incoming files is installed; run './run setup'")
+        return load(spec.runner)(self.options.layout, one_shot=not self.options.arriving, limits=self.options.limits)
+
+    async def _scan(self, scanner: Any) -> Any:
+        report = await _in_daemon(lambda: scanner.scan(datetime.now(UTC)))
+        if not self.options.arriving and datetime.now(UTC) - report.scanned > LONG_SCAN:
+            report = await _in_daemon(lambda: scanner.scan(datetime.now(UTC)))
+        for sentence in report.problems:
+            self._tell(sentence)
+        return report
+
+    async def _arrivals(self, scanner: Any, host: Host) -> None:
+        """Look at the incoming directories again and again; where they are complete, once was enough."""
+        before: object = None
+        while self.options.arriving:
+            report = await self._scan(scanner)
+            now = (tuple(item.sentence for item in report.unsealed), len(report.records))
+            if report.records or now != before:
+                host.wake()
+            before = now
+            await asyncio.sleep(SCAN_S)
+
+    # -- what is shown ----------------------------------------------------------------------------------------------
+
+    def _seen(self, group: ObservationGroup, decision: Decision) -> None:
+        if group.name not in self.resources.groups():
+            return
+        self.decisions[group.name] = decision
+        self.progress.groups[group.name] = decision.status
+        if decision.tasks or decision.status.phase is Phase.RUNNING:
+            self._busy.set()
+        self._tell_display()
+
+    def _tell_display(self) -> None:
+        found = {name: self.resources.store.survey_status(name) for name in self.resources.surveys()}
+        self.progress.surveys = {name: status for name, status in found.items() if status is not None}
+        self._show(self.progress)
+
+    async def _on_event(self, event: Event) -> None:
+        """Note what runs."""
+        kind = event.type.rpartition(".")[2]
+        name = event.subject.replace("/", " ", 1)
+        if kind == "started":
+            self.started += 1
+            self.progress.running[name] = ""
+        elif kind == "progress":
+            self.progress.running[name] = str(event.data.get("what", ""))
+            self._tell_display()
+        elif kind in {"committed", "failed"}:
+            self.progress.running.pop(name, None)
 
 
-async def _drive(machine: _Machine, host: Host, nats: NatsServer) -> Decision:
-    """Reconcile whenever something happened, until it is over."""
-    watchdog = _Watchdog(machine, host, nats)
-    while True:
-        machine.wake.clear()
-        decision = await watchdog.reconcile()
-        if decision is not None:
-            machine.show(decision)
-            if _over(decision, machine):
-                return decision
-            if not machine.is_tended():
-                await asyncio.to_thread(machine.tend, decision)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(machine.wake.wait(), LOOK_S)
-        if machine.crash is not None:
-            raise machine.crash
-        if machine.options.watch:
-            await asyncio.to_thread(machine.look)
+@contextlib.asynccontextmanager
+async def _together(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run things beside the body; the end of the body ends them, a failure of one ends the body."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(work) for work in works]
+        yield
+        for task in running:
+            task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _object_store(options: LocalOptions) -> AsyncIterator[None]:
+    """Start the embedded object store where it is asked for, and say by the environment where it is."""
+    if options.s3 != "embedded":
+        yield
+        return
+    server = EmbeddedS3(options.layout.data_base.parent / "s3")
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="object-store") as pool:  # it ends with its thread
+        try:
+            target = await asyncio.get_running_loop().run_in_executor(pool, server.start)
+            os.environ |= {
+                "CONTIMG_S3_URL": target.url,
+                "CONTIMG_S3_ACCESS_KEY": target.access_key,
+                "CONTIMG_S3_SECRET_KEY": target.secret_key,
+            }
+            yield
+        finally:
+            server.stop()

@@ -8,16 +8,18 @@ from typing import Any
 
 from contimg.engine.advance import Decision
 from contimg.keeper.keeper import Keeper
-from contimg.models.fact import GroupRecord, RunFact
-from contimg.models.group import GroupStatus, ObservationGroup
-from contimg.models.params import Scope, specs
+from contimg.models.fact import GroupRecord, Needs
+from contimg.models.group import GroupStatus
+from contimg.models.manifest import Manifest
+from contimg.models.reason import Phase
+from contimg.models.spec import Scope, specs
 
 __all__ = ["Outcome", "figures_of", "outcome_of"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of ``contimg run``."""
+    """The end of a group in ``contimg run``."""
 
     group: str
     status: GroupStatus
@@ -27,22 +29,20 @@ class Outcome:
     timings: dict[str, float]
     """Wall seconds by stage of the committed attempts, and ``total`` of this call."""
     stages_run: int
-    """Attempts started by this call."""
+    """Attempts started by this call, for all its groups."""
     info: dict[str, dict[str, Any]]
     """What the stages of scope group noted, by stage."""
 
 
-def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, started: int, seconds: float) -> Outcome:
+def outcome_of(name: str, decision: Decision, keeper: Keeper, started: int, seconds: float) -> Outcome:
     """Collect what a group stands on from the keeper."""
-    facts = keeper.facts()
-    record = facts.groups.get(group.name)
-    tasks = _tasks(group, decision, keeper, record)
-    runs = [facts.runs[task] for task in tasks if task in facts.runs]
-    timings = {stage: sum(run.wall_s for run in runs if run.stage == stage) for stage in specs()}
+    record = keeper.facts(Needs(group=name)).record
+    runs = [manifest for task in _tasks(decision, keeper, record) if (manifest := keeper.queries.run(task))]
+    timings = {stage: sum(run.usage.wall_s for run in runs if run.stage == stage) for stage in specs()}
     return Outcome(
-        group=group.name,
+        group=name,
         status=decision.status,
-        products=_products(keeper, tasks, stored=bool(record and record.object_store)),
+        products=[row for run in runs for row in _products(keeper, run, stored=bool(record and record.object_store))],
         figures=figures_of(runs),
         timings=timings | {"total": seconds},
         stages_run=started,
@@ -50,33 +50,29 @@ def outcome_of(group: ObservationGroup, decision: Decision, keeper: Keeper, star
     )
 
 
-def _tasks(group: ObservationGroup, decision: Decision, keeper: Keeper, record: GroupRecord | None) -> list[str]:
+def _tasks(decision: Decision, keeper: Keeper, record: GroupRecord | None) -> list[str]:
     """Return the publish run and its inputs; before there is one, all that the group wanted."""
-    if record is None or record.spec_digest != group.spec.digest:
+    if record is None or decision.status.phase not in {Phase.PUBLISHED, Phase.UNPUBLISHED}:
         return list(decision.wanted)
     manifest = keeper.queries.run(record.task)
     return [record.task, *(ref.task for ref in manifest.inputs)] if manifest else [record.task]
 
 
-def _products(keeper: Keeper, tasks: Iterable[str], *, stored: bool) -> list[dict[str, str]]:
-    found = []
-    for task in tasks:
-        manifest = keeper.queries.run(task)
-        sums = {product.path: product.sha256 for product in manifest.products} if manifest else {}
-        rows = keeper.queries.products(status="published", task=task)
-        found += [
-            {
-                "type": r["data_type"],
-                "path": r["published_path"],
-                "sha256": sums.get(r["path"], ""),
-                "s3": r["s3_key"] if stored else "",
-            }
-            for r in rows
-        ]
-    return found
+def _products(keeper: Keeper, run: Manifest, *, stored: bool) -> list[dict[str, str]]:
+    sums = {product.path: product.sha256 for product in run.products}
+    return [
+        {
+            "type": row["data_type"],
+            "path": row["published_path"],
+            "sha256": sums.get(row["path"], ""),
+            "s3": row["s3_key"] if stored else "",
+        }
+        for row in keeper.queries.products(run.task)
+        if row["status"] == "published"
+    ]
 
 
-def figures_of(runs: Iterable[RunFact]) -> dict[str, dict[str, Any]]:
+def figures_of(runs: Iterable[Manifest]) -> dict[str, dict[str, Any]]:
     """Return the figures of runs by dotted name; those of one observation carry ``@<observation>``.
 
     ``image.rms@1995-04-13T09:33:00`` keeps the members of a group apart without changing the name of a figure.
