@@ -35,6 +35,7 @@ def publish(run: Run, task: Task, layout: Layout) -> list[dict[str, Any]]:
         spec_digest=task.spec_digest,
         task=task.task,
         published=plan.publish,
+        policy=plan.policy,
         reason=plan.reason,
         verdict=plan.verdict,
         at=datetime.now(UTC),

@@ -16,21 +16,29 @@ from nats_fixture import QUICK
 from toy_stages import DATE, SPEC, toy_task
 
 from contimg.bus import Bus
+from contimg.models.manifest import Usage
 from contimg.models.task import Task
+from contimg.stage import ProductDraft, StageResult
+from contimg.volume import disk
 from contimg.volume.attempt import open_attempt
+from contimg.volume.commit import Reply, commit
 from contimg.volume.layout import Layout
 from contimg.worker.worker import Worker
 
-__all__ = ["LIMITS", "SCENARIOS", "layout_of", "scenario_task"]
+__all__ = ["LIMITS", "layout_of", "scenario_task"]
 
 LIMITS = replace(QUICK, ack_wait_s=0.6)
-SCENARIOS = ("cancel", "copy", "final", "foreign", "gate", "lost", "retry", "rival", "write")
-_HOW = {"cancel": "pause", "gate": "gate", "final": "quality", "retry": "once", "rival": "rival"}
+_HOW = {
+    "cancel": "pause", "gate": "gate", "final": "quality", "retry": "once", "rival": "rival",
+    "allocate": "allocate", "gulp": "gulp", "flood": "flood",
+}  # fmt: skip
+IN_MEMORY = {"copy", "flood"}
+"""Scenarios whose workspace lies on a tmpfs."""
 
 
 def layout_of(root: Path, scenario: str) -> Layout:
-    """Return the layout; the workspace of scenario ``copy`` lies on another file system."""
-    elsewhere = {"CONTIMG_WORKSPACE_DIR": f"/dev/shm/{root.name}"} if scenario == "copy" else {}  # noqa: S108
+    """Return the layout; some scenarios have their workspace on another file system."""
+    elsewhere = {"CONTIMG_WORKSPACE_DIR": f"/dev/shm/{root.name}"} if scenario in IN_MEMORY else {}  # noqa: S108
     return Layout(root / "stage", root / "data", elsewhere)
 
 
@@ -42,6 +50,18 @@ def scenario_task(root: Path, scenario: str) -> Task:
 def _prepare(layout: Layout, task: Task, scenario: str) -> None:
     if scenario == "lost":
         open_attempt(layout, SPEC.workspace, task, 0).release()
+        (layout.runs("image") / f".tmp-{task.task}-1").mkdir(parents=True)
+    if scenario in {"adopt", "damaged"}:
+        attempt = open_attempt(layout, SPEC.workspace, task, 0)
+        for name in ("toy.txt", "toy.tree"):
+            disk.write(attempt.path / name, task.params["text"])
+        named = (("toy.tree", "tree", ""), ("toy.txt", "txt", "fits"))
+        drafts = [ProductDraft("image", p, p, (f"{task.date}/{task.unit}.{end}",), role) for p, end, role in named]
+        run = commit(layout, attempt, task, Reply(StageResult(tuple(drafts))), Usage())
+        attempt.release()
+        run.path.chmod(0o755)
+        if scenario == "damaged":
+            (run.path / "toy.txt").unlink()
     if scenario == "foreign":
         standing = layout.home("image") / DATE / f"{task.unit}.tree"
         standing.mkdir(parents=True)
@@ -63,7 +83,8 @@ async def _main(root: Path, url: str, user: str, password: str, shard: str, scen
     async with await Bus.connect(url, user, password, shard=shard, limits=LIMITS) as bus:
         await bus.ensure_streams([SPEC.name])
         await bus.ask(task)
-        worker = Worker(layout, bus, SPEC, LIMITS, register)
+        limits = replace(LIMITS, space_floor_bytes=2**60) if scenario == "wait" else LIMITS
+        worker = Worker(layout, bus, SPEC, limits, register)
         running = asyncio.create_task(worker.run())
         if scenario == "cancel":
             while not (root / "flag").exists():  # noqa: ASYNC110 - the child decides

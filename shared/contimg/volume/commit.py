@@ -29,7 +29,7 @@ from contimg.volume.attempt import ATTEMPT, LOG, MANIFEST, Attempt, close_record
 from contimg.volume.layout import Layout
 from contimg.volume.soundness import check_products
 
-__all__ = ["Reply", "commit", "read_run", "run_checksum", "usable_run", "write_manifest"]
+__all__ = ["Reply", "adopt", "commit", "read_run", "run_checksum", "usable_run", "write_manifest"]
 
 _log = structlog.get_logger(__name__)
 _OURS = {ATTEMPT, LOG, MANIFEST, ".lock"}
@@ -83,6 +83,14 @@ def usable_run(layout: Layout, home: str, task: str) -> Run | None:
             aside = disk.set_aside(layout.run(home, task), "damaged")
             _log.warning("a damaged run was moved aside", task=task, aside=str(aside), error=str(error))
         return None
+    return run
+
+
+def adopt(layout: Layout, home: str, task: str) -> Run | None:
+    """Return the usable run of a task, sealed: whoever committed it may have died before."""
+    run = usable_run(layout, home, task)
+    if run is not None:
+        disk.seal(run.path)
     return run
 
 

@@ -262,8 +262,7 @@ def remove(root: Path) -> None:
     """Remove a file or a directory tree, read-only or not; what vanishes meanwhile is no error."""
     if not root.is_dir() or root.is_symlink():
         root.unlink(missing_ok=True)
-        return
-    for directory, _, _ in os.walk(root):
+    for directory, _, _ in os.walk(root):  # of nothing, if it was a file
         here = Path(directory)
         with contextlib.suppress(FileNotFoundError):
             here.chmod(here.stat().st_mode | stat.S_IRWXU)

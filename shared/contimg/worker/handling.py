@@ -30,9 +30,8 @@ from contimg.models.task import Task
 from contimg.stage import Run
 from contimg.streams import rpc_subject
 from contimg.telemetry import ATTEMPT_SECONDS, PEAK_BYTES, TASKS
-from contimg.volume import disk
 from contimg.volume.attempt import Attempt, TaskLock, note_wait, open_attempt, read_records, settle
-from contimg.volume.commit import commit, read_run, usable_run
+from contimg.volume.commit import adopt, commit, read_run
 from contimg.volume.failure import Failure, backoff_s, close_failed
 from contimg.volume.layout import Layout
 from contimg.volume.names import name_products
@@ -213,9 +212,8 @@ class Handling:
         lock.touch()
         for record in await _thread(settle, self._layout, task.task, self._layout.run(task.home, task.task)):
             await self._register_attempt(task, record)
-        run = await _thread(usable_run, self._layout, task.home, task.task)
+        run = await _thread(adopt, self._layout, task.home, task.task)
         if run is not None:
-            await _thread(disk.seal, run.path)  # whoever committed it may have died before
             TASKS.labels(task.stage, "adopted").inc()
             await self._finish(task, run)
             return

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sites import strays
 
 import contimg
 from contimg import crash
@@ -26,8 +28,35 @@ def test_without_the_variable_nothing_happens(monkeypatch):
     crash.point("here")
 
 
-def test_there_are_forty_points_and_each_name_stands_once():
-    root = Path(contimg.__file__).parent
-    assert len(crash.points(root)) >= 40
-    calls = [name for path in root.rglob("*.py") for name in crash._CALL.findall(path.read_text())]
-    assert len(calls) == len(set(calls))
+WRITER = """
+from pathlib import Path
+from contimg.volume import disk
+def first(): disk.write(Path("x"), "first")
+def second(): disk.write(Path("x"), "second")
+first(); second()
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [("write.before@__main__.second", "first"), ("write.after@__main__.first", "first"), ("write.after:2", "second")],
+)
+def test_a_point_of_the_durable_writer_is_known_by_its_caller(tmp_path, wanted, text):
+    environment = os.environ | {"CONTIMG_CRASH": wanted}
+    ended = subprocess.run([sys.executable, "-c", WRITER], cwd=tmp_path, env=environment, check=False)
+    assert (ended.returncode, (tmp_path / "x").read_text()) == (-9, text)
+
+
+@pytest.mark.parametrize("package", ["shared/contimg", "services", "operator"])
+def test_nobody_but_the_durable_writer_syncs_or_renames(package):
+    root = Path(contimg.__file__).parents[2] / package
+    files = [path for path in sorted(root.rglob("*.py")) if path.name != "disk.py"]
+    assert [stray for path in files for stray in strays(path)] == []
+
+
+def test_a_stray_is_found(tmp_path):
+    """The test above would see each of these."""
+    lines = ("os.fsync(1)", "os.replace(a, b)", "a.rename(b)", "p.replace(b)", "a.hardlink_to(b)", "shutil.move(a, b)")
+    path = tmp_path / "x.py"
+    path.write_text("\n".join((*lines, "text.replace('a', 'b')", "time.replace(tzinfo=u)", "disk.rename(a, b)")))
+    assert len(strays(path)) == len(lines)

@@ -48,3 +48,28 @@ def test_address_is_shown_without_the_secret():
     target = S3Target.from_url("https://host:9000/archive", "key", "s3cret")
     assert (target.url, target.secure) == ("https://host:9000/archive", True)
     assert "s3cret" not in repr(target)
+
+
+ENVIRONMENT = {
+    "CONTIMG_S3_URL": "http://h:9000/b-1",
+    "CONTIMG_S3_ACCESS_KEY": "k",
+    "CONTIMG_S3_SECRET_KEY": "s3cret",
+    "CONTIMG_S3_REGION": "eu-1",
+    "CONTIMG_S3_CA": "/certificates",
+}
+
+
+def test_the_environment_says_where_and_with_which_keys():
+    target = S3Target.from_environment(ENVIRONMENT)
+    assert (target.endpoint, target.bucket, target.secure) == ("h:9000", "b-1", False)
+    assert (target.access_key, target.secret_key) == ("k", "s3cret")
+    assert (target.region, target.ca) == ("eu-1", "/certificates")
+    plain = S3Target.from_environment(ENVIRONMENT | {"CONTIMG_S3_REGION": "", "CONTIMG_S3_CA": ""})
+    assert (plain.region, plain.ca) == ("us-east-1", "")
+    assert S3Target.from_environment({}) is None
+
+
+@pytest.mark.parametrize("name", ["CONTIMG_S3_ACCESS_KEY", "CONTIMG_S3_SECRET_KEY"])
+def test_an_address_without_its_keys_is_refused(name):
+    with pytest.raises(BadConfig, match=f"{name} is not set; publishing to http://h:9000/b-1 needs"):
+        S3Target.from_environment(ENVIRONMENT | {name: ""})

@@ -6,14 +6,14 @@ import pytest
 from keeper_site import Site
 
 from contimg.archive import Archive
-from contimg.errors import ResourceExhausted
-from contimg.keeper import Keeper
-from contimg.models.fact import GroupRecord
+from contimg.errors import BadConfig, ResourceExhausted
+from contimg.keeper.keeper import Keeper
+from contimg.models.fact import GroupRecord, Needs
 from contimg.models.plan import Plan
 from contimg.models.quality import Verdict
 from contimg.models.task import Task
 from contimg.volume.layout import Layout
-from contimg_publish.effect import publish_effect
+from contimg_publish.effect import publish
 
 
 @pytest.fixture
@@ -37,16 +37,13 @@ def publishing(site, **changes):
 
 def test_files_are_in_the_archive_before_the_group_is_said_to_be_published(site):
     run, task = publishing(site)
-    archive = Archive(site.layout)
-    (noted,) = publish_effect(lambda: archive)(run, task)
+    (noted,) = publish(run, task, site.layout)
     assert list(site.layout.archive.rglob("mosaic_g.fits"))
     assert noted["kind"] == "group"
     record = GroupRecord.model_validate(noted["record"])
     assert record.published
-    assert record.group == "g"
-    assert record.task == run.manifest.task
-    assert record.spec_digest == "d7"
-    assert record.members == task.members
+    assert (record.group, record.task, record.spec_digest) == ("g", run.manifest.task, "d7")
+    assert (record.members, record.policy) == (task.members, "always")
     assert record.verdict is Verdict.PASS
     assert record.object_store == ""
 
@@ -54,9 +51,9 @@ def test_files_are_in_the_archive_before_the_group_is_said_to_be_published(site)
 def test_the_keeper_calls_the_group_current(site):
     run, task = publishing(site)
     with Keeper(site.layout) as keeper:
-        (noted,) = publish_effect(lambda: Archive(site.layout))(run, task)
+        (noted,) = publish(run, task, site.layout)
         keeper.register_group(GroupRecord.model_validate(noted["record"]))
-        record = keeper.facts().groups["g"]
+        record = keeper.facts(Needs(group="g")).record
         assert record.published
         assert record.current
 
@@ -64,22 +61,17 @@ def test_the_keeper_calls_the_group_current(site):
 def test_twice_is_as_once(site):
     run, task = publishing(site)
     with Keeper(site.layout) as keeper:
-        effect = publish_effect(lambda: Archive(site.layout))
-        effect(run, task)
+        publish(run, task, site.layout)
         before = {path: path.lstat().st_ino for path in site.layout.archive.rglob("*")}
-        (noted,) = effect(run, task)
+        (noted,) = publish(run, task, site.layout)
         keeper.register_group(GroupRecord.model_validate(noted["record"]))
         assert {path: path.lstat().st_ino for path in site.layout.archive.rglob("*")} == before
-        assert keeper.facts().groups["g"].current
+        assert keeper.facts(Needs(group="g")).record.current
 
 
 def test_a_product_that_may_not_be_published_touches_no_archive(site):
     run, task = publishing(site, publish=False, reason="mosaic.rms is too high", verdict=Verdict.FAILED)
-
-    def never():
-        raise AssertionError("the archive was asked for")
-
-    (noted,) = publish_effect(never)(run, task)
+    (noted,) = publish(run, task, site.layout)
     record = GroupRecord.model_validate(noted["record"])
     assert not record.published
     assert record.reason == "mosaic.rms is too high"
@@ -87,12 +79,19 @@ def test_a_product_that_may_not_be_published_touches_no_archive(site):
     assert not site.layout.archive.exists()
 
 
-def test_a_failing_archive_registers_nothing(site):
+def test_a_failing_archive_registers_nothing(site, monkeypatch):
     run, task = publishing(site)
 
-    class Full(Archive):
-        def publish(self, *_words):
-            raise ResourceExhausted("the archive is full")
+    def full(*_words):
+        raise ResourceExhausted("the archive is full")
 
+    monkeypatch.setattr(Archive, "publish", full)
     with pytest.raises(ResourceExhausted):
-        publish_effect(lambda: Full(site.layout))(run, task)
+        publish(run, task, site.layout)
+
+
+def test_an_object_store_without_keys_is_a_matter_of_configuration(site, monkeypatch):
+    run, task = publishing(site)
+    monkeypatch.setenv("CONTIMG_S3_URL", "http://h:9000/b")
+    with pytest.raises(BadConfig, match="CONTIMG_S3_ACCESS_KEY is not set"):
+        publish(run, task, site.layout)
