@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 
 from contimg.errors import ContimgError
-from contimg.models.params import specs
+from contimg.models.spec import specs
 from contimg.servers import program
 from contimg.servers.s3 import weed_program
-from contimg.volume.files import make_directory
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = ["checks", "doctor"]
@@ -57,7 +57,7 @@ def _machine() -> str:
 
 
 def _directory(path: Path, purpose: str) -> str:
-    make_directory(path, purpose)
+    disk.check_writable(path, purpose)
     return f"{path}: {shutil.disk_usage(path).free / 2**30:.0f} GiB free"
 
 

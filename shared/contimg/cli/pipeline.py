@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from contimg.models.params import StageSpec, effective, specs
+from contimg.models.instrument import pipeline, pipelines
 from contimg.models.pipeline import Pipeline, PipelineStage
-from contimg.pipelines import pipeline, pipelines
+from contimg.models.spec import StageSpec, effective, specs
 
 __all__ = ["app", "parameter_rows", "show"]
 
@@ -85,7 +85,7 @@ def show(name: str = typer.Argument(help="Name of a pipeline, e.g. dsa110-contin
     """Show the stages of a pipeline with every parameter; * marks what differs from the stage's own default."""
     chosen: Pipeline = pipeline(name)
     console = Console()
-    console.print(f"[bold]{chosen.name}[/bold]: {chosen.title} (telescope {chosen.telescope})")
+    console.print(f"[bold]{chosen.name}[/bold]: {chosen.title} (instrument {chosen.instrument})")
     for item in chosen.stages:
         if item.stage in specs():
             console.print(_table(item, specs()[item.stage]))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from contimg.host.outcome import Outcome
 from contimg.models.quality import Verdict, worst
-from contimg.volume.files import write_atomic
+from contimg.volume import disk
 
 __all__ = ["print_result", "result_of", "write_result"]
 
@@ -33,7 +33,7 @@ def result_of(outcome: Outcome, anchors: list[dict[str, Any]] | None = None) -> 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write a result atomically."""
-    write_atomic(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    disk.write(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
 def _merged(figures: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ from contimg.cli import demo
 from contimg.cli.demo import ANCHOR_POSITION, anchors, lay_out
 from contimg.errors import BadConfig
 from contimg.host.yamlfile import load_group
-from contimg.volume.files import sha256_file
+from contimg.volume import disk
 
 TRUE = {
     "solve.flux.1445+099": 2.5265,
@@ -88,7 +88,7 @@ def raw(tmp_path, monkeypatch):
 def test_files_are_laid_out_once(raw, tmp_path):
     layout = lay_out(tmp_path / "demo")
     target = layout.incoming / "1995-04-13" / "NGC5921.fits"
-    assert sha256_file(target) == sha256_file(raw)
+    assert disk.sha256_file(target) == disk.sha256_file(raw)
     before = target.stat().st_ino, target.stat().st_mtime_ns
     lay_out(tmp_path / "demo")
     assert (target.stat().st_ino, target.stat().st_mtime_ns) == before
@@ -107,7 +107,7 @@ def test_a_copy_that_was_cut_short_is_made_again(raw, tmp_path):
     target = layout.incoming / "1995-04-13" / "NGC5921.fits"
     target.write_bytes(b"SIMPLE")
     lay_out(tmp_path / "demo")
-    assert sha256_file(target) == sha256_file(raw)
+    assert disk.sha256_file(target) == disk.sha256_file(raw)
 
 
 def test_a_directory_that_cannot_be_written_is_named(raw, tmp_path):

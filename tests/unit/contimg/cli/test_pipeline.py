@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from contimg.cli.main import app
 from contimg.cli.pipeline import UNITS, parameter_rows, unit_of
 from contimg.errors import BadConfig
-from contimg.models.params import specs
-from contimg.pipelines import pipelines
+from contimg.models.instrument import pipelines
+from contimg.models.spec import specs
 
 
 def invoke(*words):
