@@ -36,7 +36,6 @@ def publish(run: Run, task: Task, layout: Layout) -> list[dict[str, Any]]:
         task=task.task,
         published=plan.publish,
         policy=plan.policy,
-        policy=plan.policy,
         reason=plan.reason,
         verdict=plan.verdict,
         at=datetime.now(UTC),
