@@ -19,6 +19,7 @@ from contimg.cli.result import print_result, result_of
 from contimg.errors import BadConfig
 from contimg.host.local import LocalOptions, run_here
 from contimg.host.outcome import Outcome
+from contimg.host.yamlfile import load_resources
 from contimg.machine import processors
 from contimg.models.reason import Phase
 from contimg.telemetry import configure_logging
@@ -51,6 +52,8 @@ def run_files(options: LocalOptions, console: Console, *, quiet: bool) -> list[O
     contimg.errors.ContimgError
         If it cannot be started.
     """
+    for path in options.sources:
+        load_resources(path)  # a mistake is told before a directory is made
     os.environ.update(options.layout.as_environment())
     logs = disk.check_writable(options.layout.logs, "logs of the state directory")
     with (logs / "run.log").open("a", encoding="utf-8") as lines, _terminated_as_interrupt():

@@ -12,8 +12,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from contimg.cli.main import app
+from contimg.cli.places import layout_of
 from contimg.cli.result import print_result, result_of, write_result
-from contimg.cli.run import _terminated_as_interrupt, exit_code, layout_of
+from contimg.cli.run import _terminated_as_interrupt, exit_code
 from contimg.errors import BadConfig
 from contimg.host.outcome import Outcome
 from contimg.models.group import GroupStatus
@@ -32,7 +33,26 @@ def outcome(phase="Published", figures=None, products=(), verdict=Verdict.PASS):
      ("Stalled", 75)],
 )  # fmt: skip
 def test_the_exit_code_tells_what_came_of_it(phase, code):
-    assert exit_code(outcome(phase)) == code
+    assert exit_code([outcome(phase)]) == code
+
+
+@pytest.mark.parametrize(
+    ("phases", "code"),
+    [
+        (["Published", "Published"], 0), (["Published", "Waiting"], 75), (["Waiting", "Failed"], 1),
+        (["Unpublished", "Waiting"], 3), ([], 0),
+    ],
+)  # fmt: skip
+def test_of_several_groups_the_one_that_went_worst_counts(phases, code):
+    assert exit_code([outcome(phase) for phase in phases]) == code
+
+
+def test_a_wrong_file_is_told_before_anything_is_made(tmp_path):
+    (tmp_path / "bad.yaml").write_text("kind: [")
+    bases = ["--stage-base", str(tmp_path / "s"), "--data-base", str(tmp_path / "d")]
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "bad.yaml"), *bases])
+    assert "bad.yaml:1: this is not valid YAML" in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
 def test_directories_come_from_the_environment(monkeypatch):
