@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import ducc0
 import numpy as np
 from numpy.typing import NDArray
@@ -11,35 +9,15 @@ from scipy.ndimage import label
 from scipy.optimize import least_squares
 
 from contimg.errors import BadConfig, DataQuality
+from contimg.radio.gaussians import ARCSEC, Beam
 from contimg_image import fourier
 
-__all__ = ["Beam", "fit_beam", "gaussian", "restore", "sidelobe"]
+__all__ = ["fit_beam", "gaussian", "restore", "sidelobe"]
 
-_ARCSEC = np.pi / 180 / 3600
 _LOBE = 0.35
 """Part of the main lobe that is fitted, as in CASA: above this level."""
 _REACH = 6.0
 """Radius of the restoring beam's image, in standard deviations of its major axis."""
-
-
-@dataclass(frozen=True)
-class Beam:
-    """An elliptical Gaussian."""
-
-    major_arcsec: float
-    """Full width at half maximum."""
-    minor_arcsec: float
-    pa_deg: float
-    """From north through east, 0 to 180."""
-
-    def form(self, cell_rad: float) -> tuple[float, float, float]:
-        """Return a, b, c of exp(-(a x² + 2 b x y + c y²)); x, y in pixels to the west and north."""
-        scale = 4 * np.log(2) * (cell_rad / _ARCSEC) ** 2
-        along, across = scale / self.major_arcsec**2, scale / self.minor_arcsec**2
-        east, north = np.sin(np.radians(self.pa_deg)), np.cos(np.radians(self.pa_deg))
-        a = along * east**2 + across * north**2
-        c = along * north**2 + across * east**2
-        return a, (across - along) * east * north, c
 
 
 def gaussian(beam: Beam, size: int, cell_rad: float) -> NDArray[np.float64]:
@@ -80,7 +58,7 @@ def fit_beam(psf: NDArray[np.float32], cell_rad: float) -> Beam:
     curvatures, axes = np.linalg.eigh(np.array([[a, b], [b, c]]))
     if curvatures[0] <= 0:
         raise DataQuality("the main lobe of the PSF has no shape of a Gaussian; the uv coverage is one-dimensional")
-    width = 2 * np.sqrt(np.log(2) / curvatures) * cell_rad / _ARCSEC
+    width = 2 * np.sqrt(np.log(2) / curvatures) * cell_rad / ARCSEC
     pa = float(np.degrees(np.arctan2(-axes[0, 0], axes[1, 0]))) % 180.0
     return Beam(float(width[0]), float(width[1]), pa)
 
@@ -122,7 +100,7 @@ def restore(
     Padded, so that nothing comes back in at the opposite edge.
     """
     n = model.shape[0]
-    reach = int(np.ceil(_REACH * beam.major_arcsec * _ARCSEC / cell_rad / 2.3548))
+    reach = int(np.ceil(_REACH * beam.major_arcsec * ARCSEC / cell_rad / 2.3548))
     size = ducc0.fft.good_size(n + reach, True)
     padded = np.zeros((size, size))
     padded[:n, :n] = model

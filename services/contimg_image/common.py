@@ -8,8 +8,9 @@ from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
 from contimg.instruments import telescope_named
+from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import Recording
-from contimg_image.beams import Beam, fit_beam
+from contimg_image.beams import fit_beam
 from contimg_image.gridder import Gridder
 from contimg_image.params import ImageParams
 from contimg_image.visibilities import Visibilities

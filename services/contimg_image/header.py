@@ -11,8 +11,8 @@ from astropy.wcs import WCS
 from contimg import __version__
 from contimg.instruments import telescope_named
 from contimg.radio.coordinates import utc
+from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import Recording
-from contimg_image.beams import Beam
 from contimg_image.params import ImageParams
 from contimg_image.visibilities import Visibilities
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import Recording
-from contimg_image.beams import Beam
 from contimg_image.params import ImageParams
 from contimg_image.primary import PrimaryBeam
 from contimg_image.visibilities import Visibilities

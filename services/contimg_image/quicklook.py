@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
-from contimg_image.beams import Beam
+from contimg.radio.gaussians import Beam
 
 __all__ = ["SCALE_SIGMA", "write_picture"]
 

@@ -11,10 +11,11 @@ import numpy as np
 from astropy.io import fits
 
 from contimg.models.quality import Figure, judge, worst
+from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import open_recording
 from contimg.stage import ProductDraft, Stage, StageContext, StageResult
 from contimg_image.backends import make
-from contimg_image.beams import Beam, fit_beam, restore
+from contimg_image.beams import fit_beam, restore
 from contimg_image.common import common_beam
 from contimg_image.deconvolve import Cleaned, inner_mask, mad_rms
 from contimg_image.gridder import Gridder

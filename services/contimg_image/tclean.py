@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from contimg.errors import Terminal
 from contimg.radio.casa import casatasks
+from contimg.radio.ms.stokes import write_ms
 from contimg_image.deconvolve import Cleaned
-from contimg_image.export import write_ms
 from contimg_image.job import Job
 
 __all__ = ["arguments", "run"]

@@ -12,8 +12,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from contimg.errors import BadConfig, ResourceExhausted, Terminal
+from contimg.radio.ms.stokes import write_ms
 from contimg_image.deconvolve import Cleaned
-from contimg_image.export import write_ms
 from contimg_image.job import Job
 
 __all__ = ["command", "run"]

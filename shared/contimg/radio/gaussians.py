@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-__all__ = ["FWHM", "Beam", "Fit", "autocorrelation", "beam_difference", "fit_gaussian", "gaussian"]
+__all__ = ["ARCSEC", "FWHM", "Beam", "Fit", "autocorrelation", "beam_difference", "fit_gaussian", "gaussian"]
 
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 """Full width at half maximum of a Gaussian of unit sigma."""
+
+ARCSEC = np.pi / 180 / 3600
+"""In radians."""
 
 Array = NDArray[np.float64]
 
@@ -31,6 +34,15 @@ class Beam:
         cxx = (sin * major) ** 2 + (cos * minor) ** 2
         cyy = (cos * major) ** 2 + (sin * minor) ** 2
         return float(cxx), float(cyy), float(2.0 * sin * cos * (minor**2 - major**2))
+
+    def form(self, cell_rad: float) -> tuple[float, float, float]:
+        """Return a, b, c of exp(-(a x² + 2 b x y + c y²)); x, y in pixels to the west and north."""
+        scale = 4 * np.log(2) * (cell_rad / ARCSEC) ** 2
+        along, across = scale / self.major_arcsec**2, scale / self.minor_arcsec**2
+        east, north = np.sin(np.radians(self.pa_deg)), np.cos(np.radians(self.pa_deg))
+        a = along * east**2 + across * north**2
+        c = along * north**2 + across * east**2
+        return a, (across - along) * east * north, c
 
     def area(self, cell_arcsec: float) -> float:
         """Return the beam solid angle in pixels."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from visibility_sim import Observation, Source, random_array, write_ms
 
+from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import open_recording
 from contimg_image.backends import make
-from contimg_image.beams import Beam, fit_beam
+from contimg_image.beams import fit_beam
 from contimg_image.deconvolve import inner_mask, mad_rms
 from contimg_image.gridder import Gridder
 from contimg_image.job import Job, margin_px

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from contimg.errors import BadConfig
-from contimg_image.beams import Beam, fit_beam, gaussian, restore
+from contimg.radio.gaussians import Beam
+from contimg_image.beams import fit_beam, gaussian, restore
 
 CELL = np.radians(3 / 3600)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from contimg.errors import BadConfig, Terminal
+from contimg.radio.gaussians import Beam
 from contimg_image import tclean, wsclean
 from contimg_image.backends import make
-from contimg_image.beams import Beam
 from contimg_image.deconvolve import mad_rms
 from contimg_image.job import Job
 from contimg_image.params import ImageParams

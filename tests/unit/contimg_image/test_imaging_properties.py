@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contimg.models.quality import Verdict
-from contimg_image.beams import Beam, fit_beam, gaussian, restore
+from contimg.radio.gaussians import Beam
+from contimg_image.beams import fit_beam, gaussian, restore
 from contimg_image.channels import channel_bins, selected_channels
 from contimg_image.clean import Clark, Multiscale, _kernel
 from contimg_image.deconvolve import Cleaned, Limits, _ended, deconvolve, inner_mask, mad_rms

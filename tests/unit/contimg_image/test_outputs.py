@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 from casacore.images import image as casa_image
 
 from contimg.errors import ResourceExhausted
-from contimg_image.beams import Beam
+from contimg.radio.gaussians import Beam
 from contimg_image.header import celestial, image_header, tag
 from contimg_image.outputs import write_casa_image, write_fits
 from contimg_image.params import ImageParams

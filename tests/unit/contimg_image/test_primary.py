@@ -11,7 +11,7 @@ from scipy.special import j1
 
 from contimg.instruments import telescope
 from contimg.radio.coordinates import meridian_icrs
-from contimg_image.beams import Beam
+from contimg.radio.gaussians import Beam
 from contimg_image.header import celestial, image_header
 from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam, sampled

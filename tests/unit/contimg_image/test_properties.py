@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contimg_image.beams import Beam, fit_beam, gaussian, restore, sidelobe
+from contimg.radio.gaussians import Beam
+from contimg_image.beams import fit_beam, gaussian, restore, sidelobe
 from contimg_image.channels import average_width, channel_bins, selected_channels
 from contimg_image.common import declination_bin
 from contimg_image.deconvolve import inner_mask, mad_rms

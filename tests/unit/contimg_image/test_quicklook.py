@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.image import imread
 
-from contimg_image.beams import Beam
+from contimg.radio.gaussians import Beam
 from contimg_image.header import celestial, image_header
 from contimg_image.params import ImageParams
 from contimg_image.quicklook import _ellipse, write_picture

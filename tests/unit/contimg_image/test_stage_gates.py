@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contimg.models.quality import Verdict
-from contimg_image.beams import Beam
+from contimg.radio.gaussians import Beam
 from contimg_image.deconvolve import Cleaned
 from contimg_image.params import ImageParams
 from contimg_image.stage import _figures

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contimg.errors import ResourceExhausted
 from contimg.radio.ms.read import BLOCK_BYTES, Block, Recording, blocks_of
 
-__all__ = ["Edited", "add_model", "copy", "edited", "rename"]
+__all__ = ["Edited", "add_model", "copy", "edited", "rename", "writable"]
 
 _STALE = ("MODEL_DATA", "CORRECTED_DATA", "WEIGHT_SPECTRUM", "SIGMA_SPECTRUM")
 
@@ -34,14 +34,15 @@ def copy(source: Path, target: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, our paths
     if done.returncode:
         raise ResourceExhausted(f"cannot copy {source} to {target}: {done.stderr.strip()}; make space and try again")
-    with _writable(target) as opened:
+    with writable(target) as opened:
         stale = [name for name in _STALE if name in opened.colnames()]
         if stale:
             opened.removecols(stale)
 
 
 @contextmanager
-def _writable(path: Path) -> Iterator[Any]:
+def writable(path: Path) -> Iterator[Any]:
+    """Open a table to write into it."""
     opened = table(str(path), readonly=False, ack=False)
     try:
         yield opened
@@ -88,17 +89,17 @@ class Edited:
 @contextmanager
 def edited(recording: Recording) -> Iterator[Edited]:
     """Open a writable measurement set to replace its data."""
-    with _writable(recording.path) as opened:
+    with writable(recording.path) as opened:
         yield Edited(recording, opened)
 
 
 def rename(path: Path, prefix: str, field: str, scan: int) -> None:
     """Put a prefix before the names of all antennas, and give all rows one field name and scan number."""
-    with _writable(path / "ANTENNA") as antennas:
+    with writable(path / "ANTENNA") as antennas:
         antennas.putcol("NAME", [prefix + name for name in antennas.getcol("NAME")])
-    with _writable(path / "FIELD") as fields:
+    with writable(path / "FIELD") as fields:
         fields.putcol("NAME", [field] * fields.nrows())
-    with _writable(path) as out:
+    with writable(path) as out:
         out.putcol("SCAN_NUMBER", np.full(out.nrows(), scan, np.int32))
 
 
@@ -112,7 +113,7 @@ def add_model(path: Path, models: Iterator[NDArray[np.complex64]]) -> None:
     models
         Visibilities of successive blocks of rows, shape (rows, channels, correlations) each [Jy].
     """
-    with _writable(path) as out:
+    with writable(path) as out:
         if "MODEL_DATA" not in out.colnames():
             described = out.getcoldesc("DATA") | {"comment": "sky model of stage solve"}
             manager = {"TYPE": "TiledShapeStMan", "NAME": "TiledModel", "SPEC": {}}

@@ -2,11 +2,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import visibility_sim
 from casacore.tables import table
+from visibility_sim import Observation, random_array
 
 from contimg.radio.ms.read import open_recording
-from contimg_image.export import write_ms
+from contimg.radio.ms.stokes import write_ms
 from contimg_image.visibilities import read_visibilities
+
+
+@pytest.fixture
+def small_ms(tmp_path):
+    small = Observation(random_array(20, 500.0), freq_hz=1.4e9 + 5e5 * np.arange(3), noise_jy=0.02)
+    return visibility_sim.write_ms(small, tmp_path / "small.ms")
+
+
+@pytest.fixture
+def small_recording(small_ms):
+    return open_recording(small_ms)
+
+
+@pytest.fixture
+def small_vis(small_recording):
+    return read_visibilities(small_recording, channel_average=1)
 
 
 def test_exported_visibilities_are_read_back(tmp_path, small_recording):

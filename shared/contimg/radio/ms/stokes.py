@@ -6,24 +6,67 @@ channels; handing them ours makes flags, selection, averaging and weights the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from casacore.tables import default_ms, required_ms_desc, table, tableutil
+from casacore.tables import default_ms, required_ms_desc, tableutil
+from numpy.typing import NDArray
 
-from contimg.radio.ms.read import Recording
-from contimg_image.visibilities import Visibilities
+from contimg.radio.ms.edit import writable
+from contimg.radio.ms.read import Recording, opened
 
-__all__ = ["write_ms"]
+__all__ = ["StokesI", "write_ms"]
 
 _COPIED = ("ANTENNA", "DATA_DESCRIPTION", "FEED", "FIELD", "OBSERVATION", "POLARIZATION", "SPECTRAL_WINDOW")
 _MJD = 2400000.5
 
 
-def write_ms(recording: Recording, vis: Visibilities, path: Path) -> None:
+class StokesI(Protocol):
+    """Visibilities ready to grid; R rows, C channels."""
+
+    @property
+    def uvw_m(self) -> NDArray[np.float64]:
+        """Shape (R, 3) [m]."""
+
+    @property
+    def freq_hz(self) -> NDArray[np.float64]:
+        """Shape (C,) [Hz]."""
+
+    @property
+    def data(self) -> NDArray[np.complex64]:
+        """Shape (R, C) [Jy]."""
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """Shape (R, C) [Jy^-2]."""
+
+    @property
+    def time_jd(self) -> NDArray[np.float64]:
+        """Shape (R,) [d]."""
+
+    @property
+    def antenna1(self) -> NDArray[np.int32]:
+        """Shape (R,)."""
+
+    @property
+    def antenna2(self) -> NDArray[np.int32]:
+        """Shape (R,)."""
+
+    @property
+    def interval_s(self) -> float:
+        """Length of an integration [s]."""
+
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Outer edges [Hz]."""
+
+    @property
+    def mean_freq_hz(self) -> float:
+        """Weighted mean [Hz]."""
+
+
+def write_ms(recording: Recording, vis: StokesI, path: Path) -> None:
     """Write Stokes I as a measurement set whose correlations all equal I.
 
     Each of the two correlations has half the weight of I, so that their mean has the right variance.
@@ -44,12 +87,12 @@ def write_ms(recording: Recording, vis: Visibilities, path: Path) -> None:
     for name in _COPIED:
         _copy_rows(recording.path / name, path / name)
     _set_channels(path, vis)
-    with _written(path) as main:
+    with writable(path) as main:
         main.addrows(len(vis.uvw_m))
         _fill(main, recording, vis, _correlations(path))
 
 
-def _fill(main: Any, recording: Recording, vis: Visibilities, corrs: int) -> None:
+def _fill(main: Any, recording: Recording, vis: StokesI, corrs: int) -> None:
     shape = (*vis.data.shape, corrs)
     weight = np.broadcast_to(vis.weight[..., None] / 2, shape)
     seconds = (vis.time_jd - _MJD) * 86400
@@ -76,16 +119,16 @@ def _array_column(name: str, kind: str) -> dict[str, Any]:
 
 
 def _copy_rows(source: Path, target: Path) -> None:
-    with _written(target) as new, _read(source) as old:
+    with writable(target) as new, opened(source) as old:
         old.copyrows(new)
         for column in set(old.colnames()) & set(new.colnames()):
             new.putcolkeywords(column, old.getcolkeywords(column))  # the frame of directions is one of them
 
 
-def _set_channels(path: Path, vis: Visibilities) -> None:
+def _set_channels(path: Path, vis: StokesI) -> None:
     count = len(vis.freq_hz)
     width = np.full(count, (vis.band_hz[1] - vis.band_hz[0]) / count)
-    with _written(path / "SPECTRAL_WINDOW") as spw:
+    with writable(path / "SPECTRAL_WINDOW") as spw:
         spw.putcell("NUM_CHAN", 0, count)
         spw.putcell("CHAN_FREQ", 0, vis.freq_hz)
         for name in ("CHAN_WIDTH", "EFFECTIVE_BW", "RESOLUTION"):
@@ -95,23 +138,5 @@ def _set_channels(path: Path, vis: Visibilities) -> None:
 
 
 def _correlations(path: Path) -> int:
-    with _read(path / "POLARIZATION") as polarization:
+    with opened(path / "POLARIZATION") as polarization:
         return int(polarization.getcell("NUM_CORR", 0))
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[Any]:
-    opened = table(str(path), readonly=False, ack=False)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def _read(path: Path) -> Iterator[Any]:
-    opened = table(str(path), ack=False, lockoptions="usernoread")
-    try:
-        yield opened
-    finally:
-        opened.close()
