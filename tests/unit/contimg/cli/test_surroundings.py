@@ -23,6 +23,22 @@ def test_closed_streams_end_nothing(closed):
     assert shell(f"{CONTIMG} schema {closed}").returncode == 0
 
 
+GROUP = """\
+kind: ObservationGroup
+metadata: {name: g}
+spec: {pipeline: dsa110-continuum, observations: {start: 2026-01-25T00:00:00Z, count: 1}}
+"""
+
+
+def test_a_run_comes_to_its_end_without_streams(tmp_path):
+    """It waits for files that do not come, and keeps its status: exit code 75."""
+    (tmp_path / "d" / "incoming").mkdir(parents=True)
+    (tmp_path / "g.yaml").write_text(GROUP)
+    words = f"run {tmp_path}/g.yaml --stage-base {tmp_path}/s --data-base {tmp_path}/d"
+    assert shell(f"{CONTIMG} {words} <&- >&- 2>&-").returncode == 75
+    assert "phase: Waiting" in (tmp_path / "g.status.yaml").read_text()
+
+
 CHILD = "import os, sys; open(sys.argv[1], 'w').write(' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))"
 PARENT = """
 import subprocess, sys
