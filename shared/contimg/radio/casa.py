@@ -108,7 +108,9 @@ def casa_environment(directory: Path) -> dict[str, str]:
     site, cache = here / "casasiteconfig.py", here / "casa-cache"
     cache.mkdir(exist_ok=True)
     site.write_text(_CONFIG.format(data=str(casadata_path()), log=str(here / "casa.log"), cache=str(cache)))
-    return {"CASASITECONFIG": str(site), "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(cache)}
+    # With several OpenMP threads the last bits of an image of tclean depend on their number (docs/same-bytes.md).
+    threads = {"OMP_NUM_THREADS": "1"}
+    return {"CASASITECONFIG": str(site), "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(cache)} | threads
 
 
 def casatasks(directory: Path) -> Any:

@@ -15,6 +15,7 @@ def test_environment_names_a_configuration_that_python_can_read(tmp_path):
     values: dict[str, object] = {}
     exec(compile((tmp_path / "casasiteconfig.py").read_text(), "site", "exec"), values)  # noqa: S102 - our own file
     assert env["CASASITECONFIG"] == str(tmp_path / "casasiteconfig.py")
+    assert env["OMP_NUM_THREADS"] == "1", "bytes of tclean depend on it"
     assert values["datapath"] == [str(casa.casadata_path())]
     assert values["data_auto_update"] is False
     assert values["measures_auto_update"] is False
