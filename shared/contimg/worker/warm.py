@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import psutil
 
@@ -89,8 +89,12 @@ def child_environment(layout: Layout) -> dict[str, str]:
 class WarmChild:
     """One process in its own group; made by :meth:`start`."""
 
+    living: ClassVar[set[int]] = set()
+    """Process ids of all children of this process."""
+
     def __init__(self, process: subprocess.Popen[bytes], replies: asyncio.StreamReader) -> None:
         self._process = process
+        self.living.add(process.pid)
         self._replies = replies
         self._base_bytes = 0
         self.attempts = 0
@@ -182,6 +186,7 @@ class WarmChild:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         status = await asyncio.to_thread(self._process.wait)
+        self.living.discard(self.pid)
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

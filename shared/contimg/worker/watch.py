@@ -57,9 +57,9 @@ class Pulse:
             raise Frozen
 
 
-def _resident(process: psutil.Process) -> int:
+def _resident(pid: int) -> int:
     with contextlib.suppress(psutil.Error):
-        return int(process.memory_info().rss)
+        return int(psutil.Process(pid).memory_info().rss)
     return 0
 
 
@@ -143,7 +143,7 @@ class Watch:
         if self._group is None:
             return
         limit, used = int(self._limits.memory_fraction * self._group.limit), self._group.used()
-        if used > limit and resident >= max((_resident(child) for child in psutil.Process().children()), default=0):
+        if used > limit and resident >= max((_resident(pid) for pid in WarmChild.living), default=0):
             raise self._exhausted(
                 f"used {resident} bytes of memory; with all that shares its control group these are {used} bytes, the "
                 f"limit is {limit} bytes"

@@ -10,9 +10,12 @@ import pytest
 from nats_fixture import QUICK, eventually
 from toy_stages import SPEC, toy_task
 
+from contimg.errors import ResourceExhausted
 from contimg.limits import MIB
+from contimg.machine import MemoryGroup
+from contimg.worker import watch as module
 from contimg.worker.reply import read_reply
-from contimg.worker.warm import WarmChild, completed
+from contimg.worker.warm import ChildDied, WarmChild, completed
 from contimg.worker.watch import Frozen, GroupMeter, Pulse, Watch
 
 
@@ -87,6 +90,48 @@ async def test_a_frozen_watch_ends_the_child(child, tmp_path):
     with pytest.raises(Frozen):
         await watch.run(workdir(tmp_path, "a"), lambda *_: None)
     assert not psutil.pid_exists(child.pid)
+
+
+def charged(directory: Path, used: int) -> MemoryGroup:
+    """A control group of 1000 bytes with so many of them used."""
+    for name, text in (("memory.max", "1000"), ("memory.current", str(used)), ("memory.stat", "inactive_file 0\n")):
+        (directory / name).write_text(text)
+    return MemoryGroup(directory, 1000)
+
+
+async def test_a_control_group_that_is_nearly_full_ends_the_child_however_small_it_is(child, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "memory_group", lambda: charged(tmp_path, 921))
+    watch = Watch(child, toy_task("hang", path=str(tmp_path / "pid")), QUICK, Pulse(QUICK))
+    with pytest.raises(
+        ResourceExhausted, match="shares its control group these are 921 bytes, the limit"
+    ):
+        await watch.run(workdir(tmp_path, "a"), lambda *_: None)
+    assert not psutil.pid_exists(child.pid)
+
+
+async def test_a_control_group_with_room_ends_nobody(child, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "memory_group", lambda: charged(tmp_path, 920))
+    read_reply(await Watch(child, toy_task("slow"), QUICK, Pulse(QUICK)).run(workdir(tmp_path, "a"), print))
+
+
+async def test_the_larger_of_two_children_is_ended(layout, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "memory_group", lambda: charged(tmp_path, 921))
+    monkeypatch.setattr(module, "_resident", lambda _pid: 1 << 50)  # somebody else's child
+    one = await WarmChild.start(SPEC, layout)
+    try:
+        read_reply(await Watch(one, toy_task("slow"), QUICK, Pulse(QUICK)).run(workdir(tmp_path, "a"), print))
+    finally:
+        await one.end()
+
+
+@pytest.mark.parametrize(("kernel", "error"), [(1, ResourceExhausted), (0, ChildDied)])
+async def test_a_killed_child_ran_out_of_memory_when_the_kernel_counted_it(child, tmp_path, monkeypatch, kernel, error):
+    counts = iter([5, 5 + kernel])
+    monkeypatch.setattr(module, "kills", lambda _group: next(counts))
+    watch = Watch(child, toy_task("killed", path=str(tmp_path / "flag")), QUICK, Pulse(QUICK))
+    with pytest.raises(error) as caught:
+        await watch.run(workdir(tmp_path, "a"), lambda *_: None)
+    assert kernel == 0 or "was ended by the kernel for want of memory" in str(caught.value)
 
 
 async def test_completed_obeys_a_cancellation_only_at_the_end():
