@@ -1,4 +1,4 @@
-"""What the keeper costs when much was ever processed: start, memory, clean-up, rebuild, one reconcile of a group of ten.
+"""What the keeper costs when much was ever processed: start, memory, clean-up, rebuild, one look at a group of ten.
 
 Run: ``./run bench keeper`` or ``python tests/bench/bench_keeper.py [--runs N] [--observations N] [--dir DIR]``. A state
 directory with 300 000 runs, as many attempts and 100 000 observations is made first (about 5 GB; kept where ``--dir``

@@ -42,7 +42,12 @@ def observation(number: int) -> ObservationRecord:
         name="3C48", ra_deg=24.4, dec_deg=33.2, flux_jy=16.0, apparent_flux_jy=15.0, transit=start + STEP / 2
     )
     files = tuple(
-        RawFile(path=f"{start:%Y-%m-%d}/{start:%Y-%m-%dT%H:%M:%S}_sb{n:02d}.hdf5", role=f"sb{n:02d}", bytes=10**9, digest="d" * 64)
+        RawFile(
+            path=f"{start:%Y-%m-%d}/{start:%Y-%m-%dT%H:%M:%S}_sb{n:02d}.hdf5",
+            role=f"sb{n:02d}",
+            bytes=10**9,
+            digest="d" * 64,
+        )
         for n in range(16)
     )
     return ObservationRecord(

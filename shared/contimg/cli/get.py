@@ -22,7 +22,7 @@ Row = dict[str, Any]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "groups": ("group", "pipeline", "phase", "stage", "progress", "verdict", "message"),
     "runs": ("task", "stage", "unit", "group_id", "verdict", "state", "finished"),
-    "products": ("data_type", "data_id", "role", "status", "verdict", "path"),
+    "products": ("data_type", "data_id", "role", "state", "verdict", "path"),
     "attempts": ("attempt", "stage", "unit", "state", "error", "message"),
     "observations": ("id", "instrument", "state", "role", "source", "found", "expected", "dec_deg", "reasons"),
     "quarantine": ("time", "reason", "sentence"),

@@ -67,9 +67,11 @@ def due(index: Index, limits: ProtocolLimits, now: datetime) -> Iterator[tuple[s
 def clean_runs(layout: Layout, index: Index, limits: ProtocolLimits, now: datetime) -> Iterator[str]:
     """Delete runs that are unwanted and past the retention of their type; give their tasks one by one."""
     for task, home in due(index, limits, now):
+        there = layout.run(home, task).is_dir()
         if _set_aside(layout, index, limits, (task, home), now):
             _delete(layout, index, task, home)
-            yield task
+            if there:
+                yield task
 
 
 def _set_aside(layout: Layout, index: Index, limits: ProtocolLimits, run: tuple[str, str], now: datetime) -> bool:

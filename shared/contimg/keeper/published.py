@@ -82,7 +82,7 @@ def _where(layout: Layout, item: Row) -> tuple[str, Path | None]:
 
 
 def product_rows(index: Index, layout: Layout, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return products with what the disk says of them now: status, paths, when they were published."""
+    """Return products with what the disk says of them now: state, paths, when they were published."""
     tasks = sorted({row["task"] for row in rows})
     query = f"SELECT * FROM publications WHERE task IN ({', '.join('?' * len(tasks))})"  # noqa: S608 - no value
     items: dict[tuple[str, str], list[Row]] = {}
@@ -99,7 +99,7 @@ def _product_row(layout: Layout, homes: Mapping[str, str], row: Row, items: Sequ
     present = bool(run) and os.path.exists(f"{run}/{row['path']}")  # noqa: PTH110 - thousands of them
     return {
         **dict(row),
-        "status": status or ("staging" if present else "released"),
+        "state": status or ("staging" if present else "released"),
         "stage_path": f"{run}/{row['path']}" if present else "",
         "published_path": "" if where is None else str(where),
         "published_at": "" if where is None else datetime.fromtimestamp(where.stat().st_ctime, UTC).isoformat(),

@@ -83,7 +83,7 @@ class _List:
     keys: tuple[str, ...]
     order: str
     filters: dict[str, str]
-    """Column by filter; ``state`` may be missing where it is known only from the disk."""
+    """Column by filter; empty: the disk alone tells the state."""
     dress: Callable[[Queries, list[Row]], list[dict[str, Any]]]
 
 
@@ -111,17 +111,17 @@ class Queries:
         found = self.index.stream(kind.database, query, values)
         while batch := list(islice(found, PAGE)):
             for row, dressed in zip(batch, kind.dress(self, batch), strict=True):
-                if chosen.state in {"", dressed.get("status"), dressed.get("state")} or "state" in kind.filters:
+                if chosen.state in {"", dressed["state"] if kind.filters["state"] == "" else chosen.state}:
                     yield {**dressed, "key": "/".join(str(row[name]) for name in kind.keys)}
 
     def _select(self, noun: str, kind: _List, chosen: Chosen) -> tuple[str, list[Any]]:
         where, values = ["1"], []
         for name in ("date", "group", "stage", "state"):
             word = getattr(chosen, name)
-            if word and name in kind.filters:
+            if word and kind.filters.get(name):
                 where.append(f"{kind.filters[name]} = ?")
                 values.append(word)
-            elif word and not (name == "state" and noun == "products"):
+            elif word and name not in kind.filters:
                 raise BadConfig(f"{noun} have no {name}; {noun} are chosen by {', '.join(sorted(kind.filters))}")
         place = ", ".join((kind.order, *kind.keys))
         if chosen.after:
@@ -146,7 +146,7 @@ class Queries:
         return Manifest.model_validate_json(found[0]["record"]) if len(found) == 1 else None
 
     def products(self, task: str) -> list[dict[str, Any]]:
-        """Return the products of a run with status ``staging``, ``published``, ``superseded`` or ``released``."""
+        """Return the products of a run with state ``staging``, ``published``, ``superseded`` or ``released``."""
         query = "SELECT * FROM data_registry WHERE task = ? ORDER BY path"
         return product_rows(self.index, self.layout, self.index.rows("data_registry", query, (task,)))
 
@@ -286,7 +286,7 @@ LISTS: dict[str, _List] = {
         "runs",
         ("task",),
         "finished",
-        {"date": "date", "group": "group_id", "stage": "stage"},
+        {"date": "date", "group": "group_id", "stage": "stage", "state": ""},
         _runs,
     ),
     "products": _List(
@@ -294,7 +294,7 @@ LISTS: dict[str, _List] = {
         "data_registry",
         ("task", "path"),
         "created_at",
-        {"date": "date", "group": "group_id", "stage": "stage"},
+        {"date": "date", "group": "group_id", "stage": "stage", "state": ""},
         _products,
     ),
     "attempts": _List(

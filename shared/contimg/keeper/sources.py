@@ -143,7 +143,7 @@ def _sync_place(layout: Layout, index: Index, source: Source, date: str, report:
     """
     query = f"SELECT {source.key} AS name, stamp FROM {source.table} WHERE date = ?"  # noqa: S608 - our names
     rows = {row["name"]: row["stamp"] for row in index.rows(source.database, query, (date,))}
-    root = os.path.join(layout.state, source.directory, date)  # noqa: PTH118 - of thousands of files
+    root = os.path.join(layout.state, source.directory, date).rstrip("/")  # noqa: PTH118 - of thousands of files
     found = _files(root)
     bad: dict[str, str] = {}
     documents = _read(root, source, date, {k: mark for k, mark in found.items() if rows.get(k) != mark}, bad)

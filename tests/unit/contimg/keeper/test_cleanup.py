@@ -5,9 +5,11 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from keeper_site import everything
 
-from contimg.keeper.keeper import Keeper
+from contimg.keeper import cleanup
 from contimg.keeper.cleanup import TRASH
+from contimg.keeper.keeper import Keeper
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -38,12 +40,12 @@ def test_a_run_goes_when_it_is_unwanted_and_past_its_retention(site, layout, sta
         assert not layout.run(home, task).exists()
         assert not name.is_symlink()
         assert not list(layout.runs(home).iterdir())
-        assert not keeper.facts().runs[task].present
-        assert keeper.queries.products()[0]["status"] == "released"
-        assert (layout.manifests / f"{task}.json").is_file()
+        assert not everything(keeper).runs[task].present
+        assert next(keeper.queries.rows("products"))["state"] == "released"
+        assert (layout.manifests / "2026-01-25" / f"{task}.json").is_file()
         assert keeper.clean(now).released == []
     with Keeper(layout) as keeper:
-        assert not keeper.facts().runs[task].present
+        assert not everything(keeper).runs[task].present
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_a_run_stays(site, layout, start, stage, said, wanted_before, age):
             keeper.wanted([task], now - wanted_before)
         keeper.wanted([], now - said)
         assert keeper.clean(now).released == []
-        assert keeper.facts().runs[task].present
+        assert everything(keeper).runs[task].present
 
 
 def test_a_keeper_that_nobody_told_what_is_wanted_deletes_nothing(site, layout, start):
@@ -100,8 +102,8 @@ def test_the_archive_is_never_touched(site, layout, start):
         keeper.wanted([], now - MINUTE)
         assert keeper.clean(now).released == [task]
         assert (layout.archive / "mosaics/2026-01-25/mosaic_g.fits").read_text() == "mosaic g a\n"
-        row = keeper.queries.products()[0]
-        assert (row["status"], row["stage_path"]) == ("published", "")
+        (row,) = keeper.queries.products(task)
+        assert (row["state"], row["stage_path"]) == ("published", "")
         assert not validated.exists()  # a second link would keep the bytes on staging
 
 
@@ -115,7 +117,7 @@ def test_a_deletion_that_was_cut_off_is_finished(site, layout, start):
         keeper.clean(start)
         assert not list(layout.runs(home).iterdir())
         assert not (layout.home(home) / "science/2026-01-25/u.ms").is_symlink()
-        assert not keeper.facts().runs[task].present
+        assert not everything(keeper).runs[task].present
 
 
 def test_a_run_made_again_beside_a_cut_off_deletion_stays(site, layout, start):
@@ -164,3 +166,56 @@ def test_abandoned_attempts_go_and_living_ones_stay(layout, start):
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert [path.name for path in keeper.clean(start).attempts] == ["dead"]
         assert sorted(path.name for path in base.iterdir()) == ["alive", "young"]
+
+
+def test_damaged_runs_that_were_moved_aside_go_with_the_old_logs(site, layout, start):
+    with Keeper(layout) as keeper:
+        for name, days in (("old", 15), ("young", 13)):
+            path = layout.runs("mosaic") / f"{name}.damaged-1"
+            (path / "half").mkdir(parents=True)
+            age(path, start, days * DAY)
+        keeper.clean(start)
+        assert [path.name for path in layout.runs("mosaic").iterdir()] == ["young.damaged-1"]
+
+
+def test_a_run_that_comes_to_be_wanted_during_the_pass_stays(site, layout, start, monkeypatch):
+    with Keeper(layout) as keeper:
+        tasks = [settled(site, keeper, unit=name)[0] for name in ("a", "b")]
+        now = start + 8 * DAY
+        keeper.wanted([], now - MINUTE)
+        delete = cleanup._delete
+
+        def wanting(layout, index, task, home):
+            keeper.wanted([other for other in tasks if other != task], now)
+            delete(layout, index, task, home)
+
+        monkeypatch.setattr(cleanup, "_delete", wanting)
+        assert len(keeper.clean(now).released) == 1
+        assert sum(run.present for run in everything(keeper).runs.values()) == 1
+
+
+def test_after_a_rebuild_nothing_is_deleted_for_a_day(site, layout):
+    """Nobody can know any more what was wanted yesterday."""
+    site.finished = datetime.now(UTC) - 100 * DAY
+    with Keeper(layout) as keeper:
+        task, _ = settled(site, keeper)
+    layout.databases["products"].unlink()
+    with Keeper(layout) as keeper:
+        now = datetime.now(UTC)
+        keeper.wanted([], now)
+        assert keeper.clean(now).released == []
+        later = now + DAY + MINUTE
+        keeper.wanted([], later)
+        assert keeper.clean(later).released == [task]
+
+
+def test_what_was_cleaned_up_is_no_candidate_ever_after(site, layout, start, monkeypatch):
+    with Keeper(layout) as keeper:
+        settled(site, keeper)
+        now = start + 8 * DAY
+        keeper.wanted([], now)
+        keeper.clean(now)
+        assert list(cleanup.due(keeper.index, keeper.limits, now + DAY)) == []
+    layout.databases["products"].unlink()
+    with Keeper(layout) as keeper:
+        assert list(cleanup.due(keeper.index, keeper.limits, now + 400 * DAY)) == []

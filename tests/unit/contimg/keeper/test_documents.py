@@ -73,9 +73,7 @@ class Counting:
     def index(self, transaction, records):
         self.told += len(records)
         transaction.execute("CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, kind TEXT)")
-        rows = [
-            (item.task, "run") if isinstance(item, Manifest) else (item.id, "observation") for item in records
-        ]
+        rows = [(item.task, "run") if isinstance(item, Manifest) else (item.id, "observation") for item in records]
         transaction.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", rows)
 
 

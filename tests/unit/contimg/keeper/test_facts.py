@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keeper_site import T0, everything, task_of
 
-from contimg.keeper.keeper import Keeper
 from contimg.keeper.facts import lock_is_live
+from contimg.keeper.keeper import Keeper
 from contimg.limits import KIB, ProtocolLimits
 from contimg.models.fact import Facts, IngestFact, Needs, UnsealedFact
 

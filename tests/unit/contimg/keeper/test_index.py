@@ -120,6 +120,12 @@ def test_a_useless_database_is_moved_aside_and_built_again(site, layout, harm, n
         assert path.with_name(f"{name}.sqlite3.aside-{number}").is_file()
 
 
+def use(layout):
+    with Keeper(layout) as keeper:
+        everything(keeper)
+        list(keeper.queries.rows("runs"))
+
+
 def test_damage_in_a_large_database_is_noticed_at_use_and_mended_at_the_next_start(site, layout, monkeypatch):
     """A large one is not read through at start."""
     monkeypatch.setattr(index_module, "CHECKED_BYTES", 0)
@@ -134,10 +140,8 @@ def test_damage_in_a_large_database_is_noticed_at_use_and_mended_at_the_next_sta
     ask = open_readonly(layout)
     with pytest.raises(Damaged, match=rf"{path} is damaged .*builds it again"):
         list(ask.rows("runs"))
-    with pytest.raises(Damaged, match="is damaged"), Keeper(layout) as keeper:
-        everything(keeper)
-        keeper.scan()
-        list(keeper.queries.rows("runs"))
+    with pytest.raises(Damaged, match="is damaged"):
+        use(layout)
     with Keeper(layout) as keeper:
         assert keeper.index.rebuilt == {"products"}
         assert everything(keeper) == before
@@ -151,12 +155,17 @@ def test_a_database_that_loses_a_table_while_open_is_an_outage_not_a_crash(site,
             keeper.register_run(*site.commit("mosaic", "g"))
 
 
+def mark_and_fail(index, word):
+    with index.begin("products") as connection:
+        connection.execute("INSERT INTO wanted VALUES (?, '')", (word,))
+        raise ZeroDivisionError
+
+
 def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(layout):
     with Keeper(layout) as keeper:
         for word in ("first", "second"):
-            with pytest.raises(ZeroDivisionError), keeper.index.begin("products") as connection:
-                connection.execute("INSERT INTO wanted VALUES (?, '')", (word,))
-                1 / 0  # noqa: B018 - what fails is the caller
+            with pytest.raises(ZeroDivisionError):
+                mark_and_fail(keeper.index, word)
         assert keeper.index.rows("products", "SELECT * FROM wanted") == []
 
 

@@ -48,7 +48,13 @@ def test_facts_tell_what_was_registered(site, layout):
         assert facts.runs[convert[0]].figures == ()  # those that pass say nothing
         assert [o.id for o in facts.observations] == ["2026-01-25T22:00:00", "2026-01-25T22:05:00"]
         (offer,) = facts.offers
-        assert (offer.task, offer.key, offer.at, offer.position_deg, offer.present) == (solve[0], "3C48", T0, 33.16, True)
+        assert (offer.task, offer.key, offer.at, offer.position_deg, offer.present) == (
+            solve[0],
+            "3C48",
+            T0,
+            33.16,
+            True,
+        )
         assert facts.record.task == publish[0]
         assert facts.record.current
         assert facts.tries[convert[0]].last.number == 1
@@ -215,7 +221,7 @@ def test_a_second_keeper_is_told_who_holds_the_lock(layout):
 
 def status_of_mosaics(keeper):
     rows = keeper.queries.rows("products")
-    return {row["task"]: row["status"] for row in rows if row["data_type"] == "mosaic"}
+    return {row["task"]: row["state"] for row in rows if row["data_type"] == "mosaic"}
 
 
 def test_a_group_is_not_current_when_its_names_lead_to_another_run(site, layout):

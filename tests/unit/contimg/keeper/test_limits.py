@@ -1,4 +1,4 @@
-"""Clean-up exactly at its limits, filters of the questions, windows, pages and stored inputs as properties."""
+"""Clean-up exactly at its limits, filters of the questions, pages and stored inputs as properties."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keeper_site import T0, task_of
 
 from contimg.errors import BadInput, Damaged
-from contimg.keeper.keeper import Keeper
-from contimg.keeper.facts import try_fact, window
+from contimg.keeper.facts import TASKS_AT_ONCE, try_fact
 from contimg.keeper.inputs import load_inputs, store_inputs
-from contimg.keeper.rows import home_of, text
-from contimg.keeper.service import HANDLERS, WANTED_PAGE, KeeperClient
+from contimg.keeper.keeper import Keeper
+from contimg.keeper.queries import Chosen
+from contimg.keeper.service import HANDLERS, KeeperClient
 from contimg.limits import ProtocolLimits
-from contimg.models.fact import IngestFact
+from contimg.models.fact import Needs
 from contimg.models.manifest import AttemptRecord
-from contimg.models.observation import ObservationRecord
-from contimg.volume.layout import DATA_TYPES, Layout
+from contimg.models.spec import data_types
+from contimg.models.survey import FileSetRules
+from contimg.volume.layout import Layout
 
 LIMITS = ProtocolLimits()
 TICK = timedelta(microseconds=1)
@@ -80,11 +81,6 @@ def test_logs_and_attempts_go_exactly_at_their_limits(layout, seconds, goes):
     assert log.exists() is attempt.exists() is not goes
 
 
-def test_only_what_is_kept_for_ever_has_no_retention():
-    assert [row.name for row in DATA_TYPES.values() if row.retention_days is None] == ["group"]
-    assert {home_of(row.stage) for row in DATA_TYPES.values()} == set(DATA_TYPES)
-
-
 def test_wanted_counts_beyond_one_statement(site, layout):
     site.finished = NOW - timedelta(days=100)
     with Keeper(layout) as keeper:
@@ -103,15 +99,26 @@ def many(site, layout):
         yield keeper
 
 
-def test_runs_are_filtered_by_every_field_and_all_of_them(many):
-    ask = many.queries
-    assert len(ask.runs()) == 6
-    assert {row["stage"] for row in ask.runs(stage="image")} == {"image"}
-    assert {row["stage"] for row in ask.runs(unit="u1")} == {"convert", "image"}
-    assert len(ask.runs(stage="image", unit="u1", group="g")) == 1
-    assert ask.runs(stage="image", unit="u1", group="other") == []
-    assert len(ask.products("image")) == len(ask.products(status="staging")) / 2 == 3
-    assert len(ask.products(task=task_of("image u2 a"))) == 1
+def test_lists_are_filtered_by_every_field_and_all_of_them(many):
+    def runs(**chosen):
+        return list(many.queries.rows("runs", Chosen(**chosen)))
+
+    assert len(runs()) == 6
+    assert {row["stage"] for row in runs(stage="image")} == {"image"}
+    assert len(runs(stage="image", group="g", date="2026-01-25")) == 3
+    assert runs(stage="image", group="other") == runs(date="2026-01-26") == runs(state="released") == []
+    assert len(runs(state="staging")) == 6
+    products = list(many.queries.rows("products", Chosen(stage="image", state="staging")))
+    assert {row["data_type"] for row in products} == {"image"}
+    assert len(many.queries.products(task_of("image u2 a"))) == 1
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(noun=st.sampled_from(["runs", "products"]), first=st.integers(0, 6))
+def test_a_list_goes_on_after_any_of_its_rows(many, noun, first):
+    whole = list(many.queries.rows(noun))
+    rest = list(many.queries.rows(noun, Chosen(after=whole[first - 1]["key"] if first else "")))
+    assert rest == whole[first:]
 
 
 def test_a_run_is_found_by_an_unambiguous_begin_alone(many):
@@ -153,24 +160,6 @@ def test_a_diamond_of_inputs_is_traced_once_each(site, layout):
     assert [step.unit for step in found.steps] == ["g", "side0", "side1", "base"]
 
 
-def observation(minutes):
-    start = T0 + timedelta(minutes=minutes)
-    return ObservationRecord(
-        id=f"{start:%Y-%m-%dT%H:%M:%S}", telescope="dsa110", state="sealed", start=start, end=start, integrations=1,
-        integration_s=1.0, ra_deg=0.0, dec_deg=0.0, files=(), digest="d", bytes=0, sealed_at=start,
-    )  # fmt: skip
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.integers(0, 60), unique=True, max_size=10), st.integers(-5, 65), st.integers(0, 70))
-def test_a_window_is_what_starts_inside_and_the_first_after(minutes, start, length):
-    begin, end = ((T0 + timedelta(minutes=m)).timestamp() for m in (start, start + length))
-    found = [round((r.start - T0) / timedelta(minutes=1)) for r in window(map(observation, minutes), begin, end)]
-    inside = sorted(m for m in minutes if start <= m < start + length)
-    after = sorted(m for m in minutes if m >= start + length)[:1]
-    assert found == inside + after
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["Retryable", "WorkerLost", "BadInput"]), min_size=1, max_size=14))
 def test_what_is_on_record_decides_whether_a_task_is_given_up(errors):
@@ -190,7 +179,7 @@ def test_what_is_on_record_decides_whether_a_task_is_given_up(errors):
 
 
 @settings(max_examples=30, deadline=None)
-@given(inputs=st.dictionaries(st.sampled_from(sorted(DATA_TYPES)), st.lists(st.text("0123456789abcdef"), max_size=3)))
+@given(inputs=st.dictionaries(st.sampled_from(sorted(data_types())), st.lists(st.text("0123456789abcdef"), max_size=3)))
 def test_stored_inputs_come_back(tmp_path_factory, inputs):
     base = tmp_path_factory.getbasetemp() / "inputs"
     layout = Layout(base / "stage", base / "data")
@@ -220,14 +209,14 @@ class Line:
         return HANDLERS[subject.rpartition(".")[2]](self.keeper, message)
 
 
-@pytest.mark.parametrize(("count", "pages"), [(0, 1), (1, 1), (WANTED_PAGE, 1), (WANTED_PAGE + 1, 2)])
+@pytest.mark.parametrize(("count", "pages"), [(0, 1), (1, 1), (TASKS_AT_ONCE, 1), (TASKS_AT_ONCE + 1, 2)])
 async def test_wishes_are_sent_in_pages_and_an_empty_one_is_said_too(layout, count, pages):
     with Keeper(layout) as keeper:
         line = Line(keeper)
         await KeeperClient(line, "main").wanted([f"{n:032x}" for n in range(count)] * 2)
     assert [subject for subject, _ in line.asked] == ["contimg.rpc.main.wanted"] * pages
     assert sum(len(message["tasks"]) for _, message in line.asked) == count
-    assert all(len(message["tasks"]) <= WANTED_PAGE for _, message in line.asked)
+    assert all(len(message["tasks"]) <= TASKS_AT_ONCE for _, message in line.asked)
 
 
 async def test_the_client_gets_what_the_keeper_knows(site, layout):
@@ -237,13 +226,14 @@ async def test_the_client_gets_what_the_keeper_knows(site, layout):
         await client.register_run(task, home)
         site.attempt(task, 1, "failed", error="Retryable")
         await client.register_attempt(task, 1)
-        site.observation(0)
-        await client.refresh_ingest(IngestFact(scanned=T0))
-        facts = await client.facts([task])
-        assert facts == keeper.facts([task])
-        assert (facts.runs[task].unit, facts.tries[task].failed, facts.ingest.scanned) == ("u", 1, T0)
-        assert [row["id"] for row in await client.observations()] == ["2026-01-25T22:00:00"]
-        assert await client.tables() == ()
+        record = site.observation(0)
+        needs = Needs(group="g", tasks=(task,), start=T0)
+        facts = await client.facts(needs)
+        assert facts == keeper.facts(needs)
+        assert (facts.runs[task].unit, facts.tries[task].failed, facts.observations) == ("u", 1, (record,))
+        assert await client.survey(T0) == keeper.survey(T0)
+        await client.rules({"dsa110": FileSetRules(expect=3)})
+        assert '"expect": 3' in layout.ingest_rules.read_text()
         digest = await client.put_inputs({"image": (task,)})
         assert await client.inputs(digest) == {"image": (task,)}
 
@@ -251,10 +241,3 @@ async def test_the_client_gets_what_the_keeper_knows(site, layout):
 def test_an_unknown_kind_of_registration_is_told_what_there_is(layout):
     with Keeper(layout) as keeper, pytest.raises(BadInput, match="cannot take kind 'star'; it takes run, attempt, gr"):
         HANDLERS["register"](keeper, {"kind": "star"})
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=5))
-def test_times_as_text_sort_as_times(times):
-    assert [text(t) for t in sorted(times)] == sorted(text(t) for t in times)
-    assert text(None) == ""

@@ -10,11 +10,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from keeper_site import Site, task_of
+from keeper_site import Site, everything, task_of
 
 from contimg.keeper.keeper import Keeper
-from contimg.keeper.tables import runs
-from contimg.volume.disk import remove_tree
+from contimg.volume.disk import remove
 from contimg.volume.layout import Layout
 
 UNITS = st.sampled_from(["a", "b", "c"])
@@ -39,7 +38,7 @@ class KeeperMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.keeper.close()
-        remove_tree(self.base)
+        remove(self.base)
 
     @rule(stage=STAGES, unit=UNITS)
     def commit(self, stage: str, unit: str) -> None:
@@ -63,10 +62,9 @@ class KeeperMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: any(self.present.values()))
     def vanish(self, data: st.DataObject) -> None:
-        """Somebody removes a run; the scan notices."""
+        """Somebody removes a run."""
         task = data.draw(st.sampled_from(sorted(t for t, there in self.present.items() if there)))
         shutil.rmtree(self.layout.run(self.homes[task][1], task))
-        self.keeper.scan()
         self.present[task] = False
 
     @rule(data=st.data())
@@ -85,8 +83,8 @@ class KeeperMachine(RuleBasedStateMachine):
 
     def _was_wanted(self, task: str) -> bool:
         """Wanted by an earlier step, less than a day ago in virtual time."""
-        rows = {row["task"]: row for row in self.keeper.index.rows("products", runs.select())}
-        return rows[task]["wanted_at"] > (datetime.now(UTC) + FAR - timedelta(days=1)).isoformat()
+        since = (datetime.now(UTC) + FAR - timedelta(days=1)).isoformat()
+        return bool(self.keeper.index.rows("products", "SELECT 1 FROM wanted WHERE task = ? AND at > ?", (task, since)))
 
     @rule(unit=UNITS)
     def fail(self, unit: str) -> None:
@@ -104,8 +102,7 @@ class KeeperMachine(RuleBasedStateMachine):
 
     @rule()
     def scan(self) -> None:
-        self.keeper.scan()
-        assert self.keeper.report.damaged == {}
+        assert self.keeper.scan().damaged == {}
 
     @rule(lost=st.sets(st.sampled_from(["ingest", "products", "cal_registry", "data_registry"])))
     def restart(self, lost: set[str]) -> None:
@@ -114,17 +111,32 @@ class KeeperMachine(RuleBasedStateMachine):
             self.layout.databases[name].unlink()
         self.keeper = Keeper(self.layout)
 
+    @rule(unit=UNITS, cut=st.integers(1, 40))
+    def damage(self, unit: str, cut: int) -> None:
+        """A manifest on staging loses its end; a worker that is asked moves the run aside and makes it again."""
+        task, home = task_of(f"mosaic {unit} a"), "mosaic"
+        run = self.layout.run(home, task)
+        if self.present.get(task):
+            content = (run / "manifest.json").read_text()
+            (run / "manifest.json").write_text(content[:-cut])
+            fact = everything(self.keeper).runs[task]
+            assert not fact.present
+            assert "manifest.json is no Manifest" in fact.damaged
+            run.rename(run.with_name(f"{task}.damaged-{self.commits}"))
+            self.present[task] = False
+
     @invariant()
     def facts_equal_the_model(self) -> None:
-        facts = self.keeper.facts()
+        facts = everything(self.keeper)
         assert {task: run.present for task, run in facts.runs.items()} == self.present
         assert {task: fact.failed for task, fact in facts.tries.items()} == self.failed
         assert {task for task, fact in facts.tries.items() if fact.final} == {
             t for t, n in self.failed.items() if n >= 3
         }
-        assert {record.task for record in facts.groups.values()} == ({self.group} if self.group else set())
-        status = {row["task"]: row["status"] for row in self.keeper.queries.products()}
-        assert status == {task: "staging" if there else "released" for task, there in self.present.items()}
+        assert (facts.record.task if facts.record else None) == self.group
+        states = {row["task"]: row["state"] for row in self.keeper.queries.rows("products")}
+        there = {task: self.layout.run(self.homes[task][1], task).exists() for task in self.present}
+        assert states == {task: "staging" if found else "released" for task, found in there.items()}
 
 
 TestKeeper = KeeperMachine.TestCase

@@ -23,7 +23,7 @@ TABLE = [
 
 @pytest.fixture
 def mounts(monkeypatch):
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: TABLE)  # noqa: A006 - psutil calls it so
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: TABLE)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_network_file_systems_are_refused(path):
 
 
 def test_the_keeper_refuses_a_network_file_system(layout, monkeypatch, tmp_path):
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [Mount(str(tmp_path), "nfs")])  # noqa: A006 - same
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [Mount(str(tmp_path), "nfs")])
     with pytest.raises(BadConfig, match=r"network file system \(nfs\)"):
         Keeper(layout)
     assert not layout.databases["ingest"].exists()

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 
 import pytest
+from keeper_site import T0, everything
 
 from contimg.errors import BadConfig, BadInput
+from contimg.keeper import queries
 from contimg.keeper.keeper import Keeper
+from contimg.keeper.queries import Chosen
 from contimg.keeper.readonly import open_readonly
+from contimg.models.fact import Needs
 
 
 @pytest.fixture
@@ -84,19 +87,51 @@ def test_rows_are_filtered_and_plain(site, layout, chain):
     site.observation(5, "incomplete")
     with Keeper(layout) as keeper:
         ask = keeper.queries
-        assert [row["stage"] for row in ask.runs()] == ["convert", "mosaic", "publish"] or len(ask.runs()) == 3
-        assert len(ask.runs(stage="mosaic", group="g")) == 1
-        assert ask.runs(stage="mosaic", group="h") == []
-        assert ask.products("mosaic", status="published")[0]["data_id"] == "mosaic_g"
-        assert ask.products("raw_ms", status="published") == []
-        assert ask.attempts(state="failed")[0]["message"] == "try 1"
-        assert [row["id"] for row in ask.observations()] == ["2026-01-25T22:00:00", "2026-01-25T22:05:00"]
-        assert [row["id"] for row in ask.observations(state="incomplete")] == ["2026-01-25T22:05:00"]
-        assert ask.observations(start="2026-01-25T22:01", end="2026-01-25T22:05") == []
-        assert ask.figures(chain[1][0])[0]["name"] == "mosaic.rms"
+        everything(keeper)  # whoever asks for a task's tries has them indexed
+
+        def found(noun, **chosen):
+            return list(ask.rows(noun, Chosen(**chosen)))
+
+        assert [row["stage"] for row in found("runs", stage="mosaic", group="g")] == ["mosaic"]
+        assert {row["data_id"] for row in found("products", state="published")} >= {"mosaic_g"}
+        assert found("products", stage="convert", state="published") == []
+        assert [row["message"] for row in found("attempts", state="failed", date="2026-01-25")] == ["try 1"]
+        assert [row["id"] for row in found("observations")] == ["2026-01-25T22:00:00", "2026-01-25T22:05:00"]
+        (row,) = found("observations", state="incomplete")
+        assert (row["id"], row["found"], row["date"]) == ("2026-01-25T22:05:00", 1, "2026-01-25")
+        assert found("observations", date="2026-01-26") == []
         assert ask.run(chain[1][0][:8]).stage == "mosaic"
         assert ask.run("") is None  # ambiguous
-        assert "manifest" not in ask.runs()[0]
+
+
+def test_what_a_list_cannot_do_is_told(site, layout, chain):
+    with Keeper(layout) as keeper:
+        with pytest.raises(BadConfig, match=r"observations have no stage; observations are chosen by date, state"):
+            list(keeper.queries.rows("observations", Chosen(stage="image")))
+        for key in ("nowhere", "a/b/c", "%"):
+            with pytest.raises(
+                BadConfig, match=rf"there are no products with the key '{key}'"
+            ):
+                list(keeper.queries.rows("products", Chosen(after=key)))
+
+
+def test_a_long_list_is_made_as_it_is_taken(site, layout, monkeypatch):
+    monkeypatch.setattr(queries, "PAGE", 2)
+    with Keeper(layout) as keeper:
+        for number in range(7):
+            keeper.register_run(*site.commit("convert", f"u{number}"))
+        dressed = []
+        product_rows = queries.product_rows
+
+        def counted(index, layout, rows):
+            dressed.extend(rows)
+            return product_rows(index, layout, rows)
+
+        monkeypatch.setattr(queries, "product_rows", counted)
+        rows = keeper.queries.rows("products")
+        next(rows)
+        assert len(dressed) == 2
+        assert len(list(rows)) == 6
 
 
 def test_reading_without_an_index_says_what_to_do(layout):
@@ -110,10 +145,11 @@ def test_reading_needs_no_right_to_write_when_no_keeper_lives(layout, chain):
         path.chmod(0o444)
     layout.state.chmod(0o555)
     program = (
-        "import os, pathlib, sys; from contimg.volume.layout import Layout; from contimg.keeper.readonly import open_readonly\n"
-        "import sqlalchemy.dialects.sqlite, sqlite3; os.geteuid() or os.setuid(65534)\n"
+        "import os, pathlib, sys; from contimg.volume.layout import Layout\n"
+        "from contimg.keeper.readonly import open_readonly\n"
+        "import contimg.keeper.facts; os.geteuid() or os.setuid(65534)\n"
         "base = pathlib.Path(sys.argv[1]); ask = open_readonly(Layout(base / 'stage', base / 'data'))\n"
-        "print(len(ask.runs()), len(ask.products()))"
+        "print(*(len(list(ask.rows(n))) for n in ('runs', 'products')))"
     )
     open_up(layout.state)
     try:
@@ -138,9 +174,9 @@ def test_reading_beside_a_living_keeper_shows_its_latest_rows(site, layout):
     with Keeper(layout) as keeper:
         keeper.register_run(*site.commit("mosaic", "g"))
         ask = open_readonly(layout)
-        assert len(ask.runs()) == 1
+        assert len(list(ask.rows("runs"))) == 1
         keeper.register_run(*site.commit("convert", "u"))
-        assert len(ask.runs()) == 2
+        assert len(list(ask.rows("runs"))) == 2
         ask.index.close()
 
 
@@ -154,6 +190,22 @@ def test_what_a_killed_keeper_left_in_its_log_is_read(site, layout):
     subprocess.run([sys.executable, "-c", program, str(layout.data_base.parent), task, home], check=False)
     assert (layout.state / "products.sqlite3-wal").stat().st_size > 0
     ask = open_readonly(layout)
-    assert [row["task"] for row in ask.runs()] == [task]
-    with sqlite3.connect(f"file:{layout.databases['products']}?mode=ro&immutable=1", uri=True) as raw:
-        assert raw.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    assert [row["task"] for row in ask.rows("runs")] == [task]
+    ask.index.close()
+
+
+def test_looking_writes_nothing(site, layout, chain):
+    """Neither at rest, nor when a task is asked for whose records nobody indexed."""
+    site.attempt(chain[0][0], 1, "failed", error="Retryable")
+    site.observation(5)
+    before = {path: path.read_bytes() for path in layout.data_base.rglob("*") if path.is_file()}
+    ask = open_readonly(layout)
+    facts = ask.facts(Needs(group="g", tasks=(chain[0][0],), units=(("mosaic", "g"),), start=T0))
+    assert facts.tries[chain[0][0]].failed == 1
+    assert set(facts.runs) == {chain[0][0], chain[1][0]}
+    assert len(facts.observations) == 1  # no keeper has seen the second
+    assert facts.record.current
+    for noun in ("runs", "products", "attempts", "observations", "quarantine"):
+        list(ask.rows(noun))
+    ask.index.close()
+    assert {path: path.read_bytes() for path in layout.data_base.rglob("*") if path.is_file()} == before
