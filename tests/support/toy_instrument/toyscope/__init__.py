@@ -1,0 +1,1 @@
+"""A telescope that counts: proof that an instrument needs no edit of the library."""
