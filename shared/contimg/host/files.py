@@ -61,7 +61,7 @@ class FileResources:
     Raises
     ------
     BadConfig
-        If a file cannot be read, or two name the same resource.
+        If a file that was named cannot be read, or two name the same resource.
     """
 
     def __init__(self, layout: Layout, sources: Sequence[Path], tell: Callable[[str], None] | None = None) -> None:
@@ -162,7 +162,7 @@ class FileResources:
             try:
                 self._files[path] = self._read(path)
             except BadConfig as error:
-                if first:
+                if first and path in self._sources:
                     raise
                 self._tell(str(error))
                 continue

@@ -102,7 +102,7 @@ class Host:
     # -- the loop -----------------------------------------------------------------------------------------------
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Look after all groups until ``until`` says so after a look, or until cancelled.
+        """Look after all groups until ``until`` says so, or until cancelled.
 
         Raises
         ------
@@ -125,9 +125,11 @@ class Host:
             await self._show_all()
 
     async def _until(self, until: Callable[[], bool]) -> None:
+        """Ask after every look, and every second: what ends the host may have nothing to do with a group."""
         while not until():
             self._looked.clear()
-            await self._looked.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._looked.wait(), 1.0)
 
     async def _reconcile(self) -> None:
         while True:
@@ -345,7 +347,7 @@ class Host:
             await self._keeper.wanted({task for view in self._groups.values() for task in view.spared})
             self._agenda.add("wanted", self._limits.cleanup_s)
         else:
-            self._agenda.add("wanted", self._limits.rebind_s)
+            self._agenda.add("wanted", self._limits.look_s)
 
     async def say_wanted(self) -> bool:
         """Tell the keeper now, if all wishes are known; returns whether they are."""
