@@ -68,7 +68,7 @@ class ProductDraft:
     path: str
     """Relative to ``workdir``."""
     names: tuple[str, ...] = ()
-    """Relative to the home of the type, e.g. ``science/2026-01-25/2026-01-25T22:26:00.ms``."""
+    """Relative to the home of the type, e.g. ``2026-01-25/7345.json``."""
     role: str = ""
     """Which sibling it is (``residual``, ``pb``, ``noise``, ``png``); empty for the main product."""
 
@@ -117,7 +117,7 @@ class StageContext(Generic[P]):
     raw: tuple[Path, ...] = ()
     """Raw files of the observation, in the order of the record."""
     reference: dict[str, Path] = field(default_factory=dict)
-    """Reference data by name: catalogs, manual flags."""
+    """Reference data by name, ``<kind>:<file>``."""
     task: str = ""
     """Id of the task: headers quote it, random numbers are seeded by it."""
     options: Any = field(default_factory=StageOptions)

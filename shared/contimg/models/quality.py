@@ -27,7 +27,7 @@ class Figure(Model):
     value: float | None
     """Measured value; None means it could not be measured."""
     unit: str = ""
-    """Unit in astropy's FITS spelling; empty for a pure number."""
+    """Unit in astropy's spelling; empty for a pure number."""
     limit: str = ""
     """The limits in words, e.g. ``degraded < 100, failed < 30``; empty if it is not judged."""
     verdict: Verdict = Verdict.PASS

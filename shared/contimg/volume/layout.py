@@ -52,7 +52,7 @@ class Layout:
     Raises
     ------
     BadConfig
-        If the name of a directory holds a ``$``, which casacore and shells take for a variable.
+        If the name of a directory holds a ``$``, which shells and libraries take for a variable.
     """
 
     stage_base: Path
