@@ -28,6 +28,7 @@ from contimg.errors import ContimgError, Unavailable
 from contimg.keeper.cleanup import clean_attempts
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import KeeperClient, serve_keeper
+from contimg.models.fact import Needs
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
 from contimg.volume.attempt import is_abandoned, read_records
@@ -161,7 +162,8 @@ class Soak:
     async def _facts(self, bus: Bus) -> set[str]:
         while True:
             with contextlib.suppress(Unavailable):
-                return set((await KeeperClient(bus, bus.shard).facts()).runs)
+                needs = Needs(group="g1", tasks=tuple(task.task for task in self.tasks))
+                return set((await KeeperClient(bus, bus.shard).facts(needs)).runs)
             await asyncio.sleep(0.1)
 
     def check(self) -> None:

@@ -25,21 +25,9 @@ from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = [
-    "ATTEMPT",
-    "LOG",
-    "MANIFEST",
-    "Attempt",
-    "TaskLock",
-    "close_record",
-    "find_directories",
-    "has_live_holder",
-    "is_abandoned",
-    "new_record",
-    "note_wait",
-    "open_attempt",
-    "read_records",
-    "settle",
-]
+    "ATTEMPT", "LOG", "MANIFEST", "Attempt", "TaskLock", "close_record", "find_directories", "has_live_holder",
+    "is_abandoned", "new_record", "note_wait", "open_attempt", "read_records", "settle",
+]  # fmt: skip
 
 ATTEMPT, LOG, MANIFEST, _OWN_LOCK = "attempt.json", "log.txt", "manifest.json", ".lock"
 

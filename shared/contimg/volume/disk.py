@@ -23,22 +23,9 @@ from contimg import crash
 from contimg.errors import BadConfig, BadInput, ContimgError, ResourceExhausted
 
 __all__ = [
-    "check_writable",
-    "checksum",
-    "create",
-    "link",
-    "make",
-    "move",
-    "open_regular",
-    "refusal",
-    "remove",
-    "rename",
-    "seal",
-    "set_aside",
-    "sha256_file",
-    "sync",
-    "write",
-]
+    "check_writable", "checksum", "create", "link", "make", "move", "open_regular", "refusal", "remove", "rename",
+    "seal", "set_aside", "sha256_file", "sync", "write",
+]  # fmt: skip
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}

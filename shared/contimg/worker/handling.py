@@ -112,6 +112,7 @@ class Handling:
         self._slot, self._message = slot, message
         self._layout, self._bus, self._limits = slot.layout, slot.bus, slot.limits
         self._lock: TaskLock | None = None
+        self._held: list[Attempt | TaskLock] = []
         self._next_event = 0.0
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -134,8 +135,8 @@ class Handling:
             _log.exception("the worker cannot use its disk", task=task.task)
             await self._wait(task, f"the worker of stage {task.stage} cannot use its disk: {error}")
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            for held in reversed(self._held):
+                held.release()
 
     async def _readable_task(self) -> Task | None:
         spec = self._slot.spec
@@ -183,16 +184,16 @@ class Handling:
         try:
             await self._start(task)
         except ContimgError as error:  # an effect that failed, a run that the keeper refuses
-            attempt = await _thread(
-                open_attempt, self._layout, self._slot.spec.workspace, task, self._count(task).round
-            )
-            await self._fail(task, attempt, Failure.of(error), Usage())
+            await self._fail(task, await self._open(task), Failure.of(error), Usage())
 
     def _count(self, task: Task) -> Tally:
         return tally(read_records(self._layout, task.task), task.round)
 
-    async def _open(self, task: Task, round_: int) -> Attempt:
-        return await _thread(open_attempt, self._layout, self._slot.spec.workspace, task, round_)
+    async def _open(self, task: Task) -> Attempt:
+        workspace, round_ = self._slot.spec.workspace, self._count(task).round
+        attempt = await _thread(open_attempt, self._layout, workspace, task, round_)
+        self._held.append(attempt)
+        return attempt
 
     async def _wait(self, task: Task, what: str) -> None:
         """Hand back what cannot begin now, and say why: in a record for the keeper, in an event."""
@@ -206,6 +207,7 @@ class Handling:
 
     async def _start(self, task: Task) -> None:
         lock = self._lock = TaskLock.take(self._layout, task.task)
+        self._held.append(lock)
         if not lock.held and lock.age_s < self._limits.lock_fresh_s:
             await _quietly(self._message.nak(self._limits.busy_s))
             return
@@ -224,7 +226,7 @@ class Handling:
             where = self._layout.active(self._slot.spec.workspace)
             await self._wait(task, f"WaitingForSpace: {short} bytes are missing in {where}; free so many")
         else:
-            await self._work(task, await self._open(task, count.round))
+            await self._work(task, await self._open(task))
 
     def _short_of_space(self, task: Task) -> int:
         """Return how many bytes are missing for the stage's estimate: 1.2 times its inputs, plus the margin."""

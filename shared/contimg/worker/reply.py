@@ -25,16 +25,9 @@ from contimg.stage import StageContext, StageResult
 from contimg.volume.commit import Reply, run_checksum
 
 __all__ = [
-    "GUARD",
-    "Declaration",
-    "Unforeseen",
-    "failure",
-    "plain",
-    "read_reply",
-    "reply_of",
-    "software_versions",
+    "GUARD", "Declaration", "Unforeseen", "failure", "plain", "read_reply", "reply_of", "software_versions",
     "success",
-]
+]  # fmt: skip
 
 GUARD = "contimg-guard"
 """Name of the process that ends a child's group after it."""

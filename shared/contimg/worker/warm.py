@@ -24,14 +24,8 @@ from contimg.volume.layout import Layout
 from contimg.worker.reply import Declaration
 
 __all__ = [
-    "ChildDied",
-    "Progress",
-    "WarmChild",
-    "child_environment",
-    "completed",
-    "describe_status",
-    "thread_environment",
-]
+    "ChildDied", "Progress", "WarmChild", "child_environment", "completed", "describe_status", "thread_environment",
+]  # fmt: skip
 
 T = TypeVar("T")
 

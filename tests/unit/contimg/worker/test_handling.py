@@ -11,11 +11,12 @@ import pytest
 from nats_fixture import QUICK, eventually
 from toy_stages import SPEC, toy_task
 
-from contimg.errors import Damaged, Unavailable
+from contimg.errors import Damaged, ResourceExhausted, Unavailable
 from contimg.limits import MIB
 from contimg.models.task import Task
 from contimg.volume.attempt import TaskLock, find_directories, open_attempt, read_records
 from contimg.volume.commit import read_run
+from contimg.volume.failure import close_failed
 from contimg.worker.admission import Admission
 from contimg.worker.warm import WarmChild
 
@@ -250,6 +251,23 @@ async def test_no_start_without_space(bench):
     assert json.loads(bench.layout.wait(task.task).read_bytes())["sentence"].startswith("WaitingForSpace: ")
     await done(bench, task, "committed")
     assert not bench.layout.wait(task.task).exists()
+
+
+async def test_a_failure_that_cannot_be_written_down_is_found_by_the_next_worker(bench, tmp_path, monkeypatch):
+    """The attempt's own lock must not stay held by us, or nobody would ever close its record."""
+    full = iter([True])
+
+    def close(*arguments):
+        if next(full, False):
+            raise ResourceExhausted("the state disk is full, 0 bytes are free")
+        return close_failed(*arguments)
+
+    monkeypatch.setattr("contimg.worker.handling.close_failed", close)
+    task = toy_task("once", path=str(tmp_path / "flag"))
+    await done(bench, task, "committed")
+    lost, full_disk, committed = read_records(bench.layout, task.task)
+    assert (lost.error, full_disk.error, committed.state) == ("WorkerLost", "ResourceExhausted", "committed")
+    assert full_disk.message == "the state disk is full, 0 bytes are free"
 
 
 async def test_a_silent_keeper_is_told_until_it_understands(bench):
