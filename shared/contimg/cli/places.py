@@ -19,6 +19,7 @@ from rich.text import Text
 from contimg.errors import BadConfig
 from contimg.keeper.queries import Queries
 from contimg.keeper.readonly import open_readonly
+from contimg.settings import Settings
 from contimg.volume.layout import Layout
 
 __all__ = ["DataBase", "StageBase", "checked_name", "checked_place", "indexes", "is_yaml", "layout_of", "print_rows"]
@@ -42,9 +43,10 @@ def layout_of(stage_base: Path | None, data_base: Path | None, incoming: Path | 
     Raises
     ------
     BadConfig
-        If a name cannot be that of a directory.
+        If a name cannot be that of a directory, or a ``CONTIMG_*`` variable is misspelt.
     """
     _check_paths(stage_base, data_base, incoming)
+    Settings.from_environment()  # a variable that is not understood would move nothing, and nobody would say so
     layout = Layout.from_environment()
     if stage_base is not None or data_base is not None:
         kept = {name: path for name, path in layout.overrides.items() if name == "CONTIMG_CATALOG_DIR"}

@@ -71,6 +71,12 @@ def test_a_base_by_hand_takes_everything_below_it_along(monkeypatch):
     assert layout.state == Path("/d/state")
 
 
+def test_a_misspelt_variable_is_refused(monkeypatch):
+    monkeypatch.setenv("CONTIMG_STATE_DIRR", "/state")
+    with pytest.raises(BadConfig, match="CONTIMG_STATE_DIRR is unknown; did you mean 'CONTIMG_STATE_DIR'"):
+        layout_of(None, None)
+
+
 def test_a_relative_directory_counts_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     layout = layout_of(Path("s"), Path("d"), Path("raw"))
