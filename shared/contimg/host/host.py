@@ -129,7 +129,8 @@ class Host:
         while not until():
             self._looked.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._looked.wait(), 1.0)
+                async with asyncio.timeout(1.0):  # wait_for of Python 3.11 may lose a cancellation
+                    await self._looked.wait()
 
     async def _reconcile(self) -> None:
         while True:
@@ -370,10 +371,6 @@ class Host:
         return now - stalled.last_transition_time < timedelta(seconds=self._limits.unwanted_s)
 
     # -- the end ------------------------------------------------------------------------------------------------
-
-    def view(self, name: str) -> GroupView | None:
-        """Return what is remembered of a group."""
-        return self._groups.get(name)
 
     def is_over(self, names: Iterable[str], *, arriving: bool) -> bool:
         """Whether nothing will happen to these groups any more without a person, or without new files.
