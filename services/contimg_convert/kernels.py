@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -11,6 +10,8 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from contimg.machine import processors
 
 __all__ = ["clip", "in_threads", "place", "power"]
 
@@ -27,7 +28,7 @@ def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> 
     edges
         Rows where the work may be cut (an index), shape (N + 1,), ascending, first and last included.
     """
-    threads = max(1, min(len(os.sched_getaffinity(0)), len(edges) - 1))
+    threads = max(1, min(processors(), len(edges) - 1))
     cuts = [int(edges[k * (len(edges) - 1) // threads]) for k in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         for future in [pool.submit(work, lo, hi) for lo, hi in pairwise(cuts)]:
