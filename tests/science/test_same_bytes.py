@@ -69,7 +69,7 @@ def run(base: Path, sky: Path, way: Way) -> dict[str, tuple[Path, Manifest]]:
     done = subprocess.run(
         [*words, "--jobs", str(way.jobs), "--json"],
         cwd=base,
-        env=clean_environment(MALLOC_PERTURB_=way.memory),
+        env=clean_environment(MALLOC_PERTURB_=way.memory, NUMBA_CACHE_DIR=str(base.parent / "numba")),
         preexec_fn=lambda: os.sched_setaffinity(0, cores),
         capture_output=True,
         text=True,
