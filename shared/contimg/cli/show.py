@@ -11,13 +11,15 @@ from rich.console import Console
 
 from contimg.cli.display import status_table
 from contimg.cli.places import DataBase, StageBase, checked_name, indexes, is_yaml, layout_of
-from contimg.engine.advance import Decision
 from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
+from contimg.host.look import look_at
 from contimg.host.store import ResourceStore
 from contimg.host.yamlfile import dumps, load_group
 from contimg.keeper.lock import holder
 from contimg.models.group import ObservationGroup
+from contimg.models.instrument import pipelines
+from contimg.models.pipeline import Pipeline
 from contimg.models.reason import Phase
 from contimg.models.spec import nearest, specs
 from contimg.volume.layout import Layout
@@ -29,17 +31,21 @@ OVER = (Phase.PUBLISHED, Phase.UNPUBLISHED, Phase.FAILED, Phase.SUSPENDED)
 ATTEMPT = re.compile(r"([0-9a-f]{4,32})(?:-(\d{1,4}))?")
 
 
-def _why(store: ResourceStore, group: ObservationGroup, *, is_run: bool, again: str) -> Iterator[str]:
-    """Give sentences: what was decided last, and whether that is still about this group."""
-    known = group.name in store.names()
-    status = store.status(group.name)
-    if not known or status is None:
-        yield f"{group.name} was not run with state directory {store.directory.parent} yet; start it with: {again}"
-        return
-    yield explain(group, Decision((), status))
-    if store.get(group.name)[0].spec != group.spec:
+def _wish(store: ResourceStore, word: str) -> tuple[ObservationGroup, Pipeline, Path]:
+    """Return a group by its name or from its YAML file, with its pipeline and where it was read from."""
+    if is_yaml(word):
+        return *load_group(Path(word)), Path(word)
+    group, source = store.get(checked_name(word, "name of a group"))
+    return group, pipelines().get(group.spec.pipeline) or load_group(source)[1], source
+
+
+def _notes(store: ResourceStore, group: ObservationGroup, *, is_run: bool, is_over: bool, again: str) -> Iterator[str]:
+    """Give what the decision does not know: whether anybody works on this group, as it is written now."""
+    if group.name not in store.names():
+        yield f"It was not run with state directory {store.directory.parent} yet; start it with: {again}"
+    elif store.get(group.name)[0].spec != group.spec and (is_run or is_over):
         yield f"The file was edited since; '{again}' takes the edit up."
-    elif not is_run and status.phase not in OVER:
+    elif not is_run and not is_over:
         yield f"Nobody runs it now; go on with: {again}"
 
 
@@ -48,15 +54,14 @@ def why(
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
-    """Say in words what a group waits for, or what became of it: what was decided last. Changes nothing."""
+    """Say in words what a group waits for, or what became of it, by what is on record. Changes nothing."""
     layout = layout_of(stage_base, data_base)
     store = ResourceStore(layout)
-    if is_yaml(group):
-        resource, source = load_group(Path(group))[0], Path(group)
-    else:
-        resource, source = store.get(checked_name(group, "name of a group"))
-    is_run = bool(holder(layout))
-    typer.echo(" ".join(_why(store, resource, is_run=is_run, again=f"contimg run {source}")))
+    resource, pipeline, source = _wish(store, group)
+    decision = look_at(layout, resource, pipeline)
+    is_over = decision.status.phase in OVER
+    notes = _notes(store, resource, is_run=bool(holder(layout)), is_over=is_over, again=f"contimg run {source}")
+    typer.echo(" ".join([explain(resource, decision), *notes]))
 
 
 def _show_group(layout: Layout, name: str, console: Console) -> None:
