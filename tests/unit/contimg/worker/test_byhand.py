@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from sites import points
 from toy_stages import SPEC
 
 from contimg.errors import BadConfig, DataQuality
@@ -70,3 +75,27 @@ def test_a_watcher_has_nothing_to_run_by_hand(image, tmp_path, monkeypatch):
     monkeypatch.setattr(byhand, "spec_of", lambda _: SPEC.model_copy(update={"makes": (), "scope": Scope.WATCHER}))
     with pytest.raises(BadConfig, match="stage toy has no tasks: it watches what arrives"):
         run_by_hand("toy", [image], {}, tmp_path / "out")
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from toy_stages import SPEC
+from contimg.worker import byhand
+byhand.spec_of = lambda name: SPEC.model_copy(update={"recognise": "contimg_mosaic.recognise:recognise"})
+byhand.run_by_hand("toy", [Path(sys.argv[1])], {}, Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("point", points(Path(byhand.__file__)))
+def test_killed_anywhere_it_leaves_the_whole_result_or_can_be_started_again(image, tmp_path, point):
+    out = tmp_path / "out"
+    path = os.pathsep.join(["tests/support", "shared", "services"])
+    environment = os.environ | {"PYTHONPATH": path, "CONTIMG_CRASH": point}
+    command = [sys.executable, "-c", PROGRAM, str(image), str(out)]
+    assert subprocess.run(command, env=environment, check=False).returncode == -9
+    if not out.exists():
+        run_by_hand("toy", [image], {}, out)
+    assert Manifest.model_validate_json((out / "manifest.json").read_text()).stage == "toy"
+    assert (out / "toy.txt").read_text() == "hello"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [image.name, "out"]

@@ -102,9 +102,7 @@ def charged(directory: Path, used: int) -> MemoryGroup:
 async def test_a_control_group_that_is_nearly_full_ends_the_child_however_small_it_is(child, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "memory_group", lambda: charged(tmp_path, 921))
     watch = Watch(child, toy_task("hang", path=str(tmp_path / "pid")), QUICK, Pulse(QUICK))
-    with pytest.raises(
-        ResourceExhausted, match="shares its control group these are 921 bytes, the limit"
-    ):
+    with pytest.raises(ResourceExhausted, match="shares its control group these are 921 bytes, the limit"):
         await watch.run(workdir(tmp_path, "a"), lambda *_: None)
     assert not psutil.pid_exists(child.pid)
 
