@@ -59,11 +59,6 @@ class TaskMessage:
         self.subject = message.subject
 
     @property
-    def deliveries(self) -> int:
-        """How often it has been delivered, from 1."""
-        return self._message.metadata.num_delivered or 1
-
-    @property
     def waiting(self) -> int:
         """How many more tasks waited behind it when it was delivered."""
         return self._message.metadata.num_pending or 0

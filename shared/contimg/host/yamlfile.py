@@ -360,6 +360,6 @@ def dumps(value: Any) -> str:
     stream = io.StringIO()
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # its class says None
     writer.dump(value, stream)
     return stream.getvalue()

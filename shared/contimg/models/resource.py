@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -11,7 +11,7 @@ from contimg.models.base import GroupName, ResourceModel
 
 __all__ = ["API_VERSION", "Metadata"]
 
-API_VERSION = "contimg.dsa110.org/v1alpha1"
+API_VERSION: Final = "contimg.dsa110.org/v1alpha1"
 
 
 class Metadata(ResourceModel):

@@ -75,11 +75,6 @@ class Worker:
         """Fetch no more; :meth:`run` returns when the tasks in hand are done."""
         self._stopping.set()
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether :meth:`stop` was called."""
-        return self._stopping.is_set()
-
     async def run(self) -> None:
         """Work until stopped.
 

@@ -181,7 +181,7 @@ async def test_a_cancelled_worker_hands_back_without_counting(bench, tmp_path):
     assert not psutil.pid_exists(pid)
     assert outcomes(bench, task) == [("failed", "Retryable", False)]
     message = await bench.bus.fetch("toy")  # at once, not after ack_wait
-    assert message.deliveries == 2
+    assert message._message.metadata.num_delivered == 2
     await message.term()
 
 
