@@ -155,7 +155,7 @@ def test_services_have_the_same_skeleton(stage):
     directory = ROOT / "services" / f"contimg_{stage}"
     assert {path.name for path in directory.glob("*.py")} >= SKELETON
     assert ast.unparse(ast.parse((directory / "__init__.py").read_text())).count("\n") == 0, "a docstring only"
-    assert f'main("{stage}"' in (directory / "__main__.py").read_text()
+    assert f'start("{stage}"' in (directory / "__main__.py").read_text()
     params = ast.parse((directory / "params.py").read_text())
     classes = [node.name for node in params.body if isinstance(node, ast.ClassDef)]
     assert f"{stage.capitalize()}Params" in classes
