@@ -307,12 +307,17 @@ class World:
         self.questions = asked
         return facts
 
-    def decide(self, **changes) -> Decision:
-        """Ask the engine, check what it asks for, and keep the status."""
+    def decide_unchecked(self, **changes) -> Decision:
+        """Ask the engine and keep the status."""
         self.now += timedelta(seconds=1)
         facts = self.facts(**changes)
         decision = advance(self.group, self.pipeline, self.specs, facts, self.now, self.status)
         self.status = decision.status
+        return decision
+
+    def decide(self, **changes) -> Decision:
+        """Ask the engine, check what it asks for, and keep the status."""
+        decision = self.decide_unchecked(**changes)
         assert all(item.reason is not Reason.NOT_JUDGED for item in decision.status.conditions), decision.status.message
         for task in decision.tasks:
             refuse_impossible(self, task)

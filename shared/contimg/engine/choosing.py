@@ -64,8 +64,6 @@ def _frozen(
     candidates: Sequence[Choice], facts: Facts, problem: Problem, identify: Callable[[Choice], str]
 ) -> dict[str, Choice]:
     """Return, by key, the candidate whose task is on record first."""
-    if not candidates or not (facts.runs or facts.tries):
-        return {}
     since = facts.record.at if facts.record is not None and problem.group.spec.reprocess > 0 else None
     found: dict[str, tuple[datetime, str, Choice]] = {}
     for choice in candidates:

@@ -42,6 +42,8 @@ class Graph:
     """By stage and unit, in the order of the units."""
     problems: list[tuple[StagePlan, Problem]] = field(default_factory=list)
     """What stages had to decide."""
+    candidates: list[str] = field(default_factory=list)
+    """Tasks of everything that could have been decided: the one with the first record counts."""
 
     @property
     def goal(self) -> Node:
@@ -277,10 +279,15 @@ class _Task:
             return [self._node(Choice())]
         problem = self._problem()
         self.graph.problems.append((self.plan, problem))
-        answer = choices(self.plan, problem, self.graph.facts, lambda item: self.recipe(item).task)
+        answer = choices(self.plan, problem, self.graph.facts, self._identify)
         if isinstance(answer, Block):
             return [Node(self.plan, self.graph.wish.group.name, State.PENDING, block=answer)]
         return [self._node(item) for item in answer]
+
+    def _identify(self, choice: Choice) -> str:
+        task = self.recipe(choice).task
+        self.graph.candidates.append(task)
+        return task
 
     def recipe(self, choice: Choice) -> Recipe:
         """Return the recipe with what was chosen."""

@@ -57,7 +57,8 @@ def needs(
     except BadConfig:
         return None
     known = {task for item in asked for task in item.tasks}
-    tasks = [node.recipe.task for node in graph.all() if node.recipe is not None and node.recipe.task not in known]
+    named = (node.recipe.task for node in graph.all() if node.recipe is not None)
+    tasks = [task for task in (*named, *graph.candidates) if task not in known]
     more = tuple(_unasked(graph, asked))
     if not tasks and not more:
         return None
