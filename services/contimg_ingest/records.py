@@ -45,6 +45,8 @@ class Observations:
     problems: list[str] = field(default_factory=list)
     """Records that cannot be read; whoever looks takes them away."""
     _days: dict[str, _Day] = field(default_factory=dict)
+    _published: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Answers for the state of ``state/groups/`` in which they were found: a set may wait for a while."""
 
     def uses(self, found: Found, about: datetime) -> bool:
         """Tell whether a file is part of a record of about that time."""
@@ -78,6 +80,16 @@ class Observations:
 
     def published_with(self, identity: str) -> str:
         """Return a group that was published with this observation, or nothing."""
+        try:
+            mtime_ns = self.layout.groups.stat().st_mtime_ns
+        except FileNotFoundError:
+            return ""
+        known = self._published.get(identity)
+        if known is None or known[0] != mtime_ns:
+            known = self._published[identity] = (mtime_ns, self._group_with(identity))
+        return known[1]
+
+    def _group_with(self, identity: str) -> str:
         for path in sorted(self.layout.groups.glob("*.json")):
             text = path.read_text(encoding="utf-8")
             if f'"{identity}"' not in text:

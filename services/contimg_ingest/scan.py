@@ -172,24 +172,21 @@ class Scanner:
             report.problems.append(f"{found.path} cannot be read ({error.strerror}); mend its permissions")
 
     def _read(self, found: Found, file: _File) -> None:
-        """Ask the instruments that recognise a file, until one knows its telescope."""
+        """Ask the instruments that recognise a file, until one can use it."""
         with disk.open_regular(found.path) as stream:
             head = stream.read(_HEAD)
-        foreign: BadInput | None = None
+        errors = []
         for instrument in instruments().values():
             if not instrument.recognise(found.path, head):
                 continue
             try:
-                file.pieces = _pieces(instrument, found.path)
+                file.pieces, file.instrument = _pieces(instrument, found.path), instrument.name
             except BadInput as error:
-                if error.reason != _FOREIGN:
-                    raise
-                foreign = foreign or error
-                continue
-            file.instrument = instrument.name
-            return
-        if foreign is not None:
-            raise foreign
+                errors.append(error)
+            else:
+                return
+        if errors:  # of several, the instrument knows best that knows the telescope
+            raise next((error for error in errors if error.reason != _FOREIGN), errors[0])
         file.done = file.ignored = True
 
     def refuse(self, found: Found, error: BadInput, report: ScanReport) -> None:

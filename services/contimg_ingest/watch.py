@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +16,7 @@ from contimg.errors import BadConfig, Retryable
 from contimg.process import Process
 from contimg_ingest.scan import Scanner, ScanReport
 
-__all__ = ["log_report", "scan_beside", "serve", "watch"]
+__all__ = ["ReportLog", "scan_beside", "serve", "watch"]
 
 _log = structlog.get_logger("contimg.ingest")
 
@@ -32,12 +34,15 @@ async def serve(process: Process) -> None:
             raise BadConfig(f"{root} is no directory; create it or set CONTIMG_INCOMING_DIR")
     process.health.unready = ""
     scanner = Scanner(process.layout, limits=process.limits)
-    await watch(scanner, log_report, process.stopping, process.settings.scan_s)
+    if not await watch(scanner, ReportLog(), process.stopping, process.settings.scan_s):
+        _log.info("ends while a scan is at work")
+        sys.stderr.flush()
+        os._exit(0)  # the interpreter would wait for locks of its thread, for ever if a file hangs
 
 
 async def watch(
     scanner: Scanner, tell: Callable[[ScanReport], None], stop: asyncio.Event, interval_s: float = 10.0
-) -> None:
+) -> bool:
     """Scan until told to stop; a scan at work is left alone then: whatever it writes is complete or not there.
 
     Parameters
@@ -50,6 +55,11 @@ async def watch(
         Ends the loop at once.
     interval_s
         Pause between two scans, in seconds.
+
+    Returns
+    -------
+    bool
+        False: a scan is still at work in its thread.
     """
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -58,13 +68,14 @@ async def watch(
             await asyncio.wait({scan, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not scan.done():
                 scan.cancel()
-                return
+                return False
             error = scan.exception()
             if isinstance(error, Retryable):  # a full disk: the next scan tries again
                 _log.error(str(error), error=type(error).__name__)
             else:
                 tell(scan.result())
             await asyncio.wait({stopped}, timeout=interval_s)
+        return True
     finally:
         stopped.cancel()
 
@@ -95,11 +106,19 @@ async def scan_beside(scanner: Scanner) -> ScanReport:
     return await done
 
 
-def log_report(report: ScanReport) -> None:
-    """Write what a scan found into the log; nothing when nothing happened."""
-    for record in report.records:
-        _log.info("observation", id=record.id, state=record.state.value, files=len(record.files), source=record.source)
-    for refused in report.quarantined:
-        _log.warning("quarantined", path=refused.path, reason=refused.reason, sentence=refused.sentence)
-    for sentence in report.problems:
-        _log.warning("incoming", sentence=sentence)
+class ReportLog:
+    """Writes what a scan found into the log: nothing when nothing happened, a problem when it is new."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, report: ScanReport) -> None:
+        """Tell of one scan."""
+        for record in report.records:
+            state = record.state.value
+            _log.info("observation", id=record.id, state=state, files=len(record.files), source=record.source)
+        for refused in report.quarantined:
+            _log.warning("quarantined", path=refused.path, reason=refused.reason, sentence=refused.sentence)
+        for sentence in sorted(set(report.problems) - self._told):
+            _log.warning("incoming", sentence=sentence)
+        self._told = set(report.problems)

@@ -13,6 +13,7 @@ from uvh5 import Recording, write_set
 
 from contimg.instruments.dsa110.simulate.config import SimulationConfig
 from contimg.instruments.dsa110.simulate.run import simulate_dsa110
+from contimg.volume.layout import Layout
 from contimg_convert import assemble, flag
 from contimg_ingest.scan import Scanner
 
@@ -109,14 +110,14 @@ def test_equal_to_pyuvdata_on_long_baselines(tmp_path, layout):
 
 def test_simulated_group_from_files_to_flags(tmp_path):
     """The simulator's files: sealed as the truth says; its interference found, the rest spared; dead antenna out."""
-    truth = simulate_dsa110(tmp_path / "in", SimulationConfig.model_validate(GROUP))
-    scanner = Scanner(tmp_path / "in", tmp_path / "records", tmp_path / "quarantine", one_shot=True)
-    report = scanner.scan(datetime.now(UTC))
+    layout = Layout(tmp_path / "stage", tmp_path)
+    truth = simulate_dsa110(layout.incoming, SimulationConfig.model_validate(GROUP))
+    report = Scanner(layout, one_shot=True).scan(datetime.now(UTC))
     assert [record.id for record in report.records] == [each.id for each in truth.observations]
     assert [record.state.value for record in report.records] == ["sealed", "incomplete"]
-    assert [each.reason.value for each in report.quarantined] == ["identical-duplicate"]
+    assert [each.reason for each in report.quarantined] == ["identical-duplicate"]
     assert [each.name for each in report.records[0].calibrators] == ["2355+498"]
-    data = assemble.read([tmp_path / "in" / file.path for file in report.records[0].files], 16)
+    data = assemble.read([layout.raw_file(file) for file in report.records[0].files], 16)
     flag.flag_autos_and_edges(data, 0.0)
     alive = flag.flag_dead(data, flag.measure(data), 0.05)
     assert [name for name, lives in zip(data.antennas.names, alive, strict=True) if not lives] == ["41"]

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from uvh5 import Recording, write_set
 
-from contimg.errors import BadConfig
+from contimg.errors import BadConfig, BadInput
 from contimg.instruments.dsa110.instrument import Dsa110
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg.radio.telescopes import Telescope
+from contimg_ingest import scan
 
 START = "2026-01-25T22:25:54"
 
@@ -351,3 +354,86 @@ def test_single_file_with_the_whole_band_is_one_observation(site, subbands, tmp_
     assert record.expected == 1
     assert record.files[0].role == "all"
     assert np.isclose(record.figures[2].value, 16.15)
+
+
+def test_a_set_may_be_spread_over_several_incoming_directories(site, subbands, tmp_path_factory):
+    site = type(site)(tmp_path_factory.mktemp("three"), ("one", "two", "three"))
+    for n, path in enumerate(subbands):
+        site.put(path, root=n % 3)
+    site.put(subbands[5], root=0)  # of the same relative name as in the third
+    site.restart(one_shot=True)
+    report = site.scan()
+    (record,) = report.records
+    assert record.state is ObservationState.SEALED
+    assert {file.root for file in record.files} == {0, 1, 2}
+    assert all(site.layout.raw_file(file).is_file() for file in record.files)
+    assert all(not Path(file.path).is_absolute() for file in record.files)
+    (refused,) = report.quarantined
+    assert refused.reason == "identical-duplicate"
+    site.restart()
+    again = site.scan(1)
+    assert (again.records, again.quarantined, again.unsealed) == ([], [], [])
+
+
+class Picky(Dsa110):
+    """Another telescope that writes files of the same ending."""
+
+    name = "another"
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def read(self, path):
+        if self.error is not None:
+            raise self.error
+        return [replace(piece, id="another") for piece in super().read(path)]
+
+
+@pytest.mark.parametrize("reason", ["unreadable", "unknown-telescope"])
+def test_a_file_that_one_instrument_cannot_use_is_offered_to_the_next(site, subbands, monkeypatch, reason):
+    fill(site, subbands)
+    first = Picky(BadInput("not mine", reason=reason))
+    monkeypatch.setattr(scan, "instruments", lambda: {"another": first, "dsa110": Dsa110()})
+    site.restart(one_shot=True)
+    assert site.scan().records[0].instrument == "dsa110"
+
+
+def test_of_several_refusals_that_of_the_right_telescope_is_told(site, subbands, monkeypatch):
+    site.put(subbands[0])
+    foreign = Picky(BadInput("another telescope", reason="unknown-telescope"))
+    truly = Picky(BadInput("it is damaged", reason="truncated"))
+    monkeypatch.setattr(scan, "instruments", lambda: {"a": foreign, "b": truly})
+    site.restart(one_shot=True)
+    (refused,) = site.scan().quarantined
+    assert (refused.reason, refused.sentence) == ("truncated", "it is damaged")
+
+
+def test_where_ingest_stands_is_written_after_the_records(site, subbands):
+    fill(site, subbands, but=(3,))
+    assert site.scan().records == []
+    fact = site.fact
+    assert fact.scanned == site.now
+    report = site.scan(1)
+    (unsealed,) = site.fact.unsealed
+    assert unsealed == report.unsealed[0]
+    assert (unsealed.instrument, unsealed.id) == ("dsa110", START)
+    assert abs((unsealed.start - site.now.replace(day=25, hour=22, minute=25, second=53)).total_seconds()) < 1
+    site.scan(16)
+    assert site.fact.unsealed == ()
+
+
+def test_a_one_shot_scan_accounts_for_all_that_is_there_at_its_end(site, subbands):
+    fill(site, subbands)
+    site.restart(one_shot=True)
+    assert site.scan().scanned > site.now
+    assert site.fact.scanned > site.now
+
+
+def test_rules_of_a_survey_apply_from_the_next_scan(site, subbands):
+    fill(site, subbands, but=(3,))
+    site.scan()
+    site.scan(1)
+    site.rules(min=15, deadline="2min")
+    assert site.scan(2).records[0].state is ObservationState.SEALED
+    site.layout.ingest_rules.write_text("{")
+    assert "ingest-rules.json cannot be used" in site.scan(1).problems[0]
