@@ -32,6 +32,8 @@ _HOW = {
     "cancel": "pause", "gate": "gate", "final": "quality", "retry": "once", "rival": "rival",
     "allocate": "allocate", "gulp": "gulp", "flood": "flood",
 }  # fmt: skip
+_LIMITS = {"wait": {"space_floor_bytes": 2**60}, "gulp": {"sample_s": 30.0}}
+"""A disk that is too small, and a parent that looks too late."""
 IN_MEMORY = {"copy", "flood"}
 """Scenarios whose workspace lies on a tmpfs."""
 
@@ -83,8 +85,7 @@ async def _main(root: Path, url: str, user: str, password: str, shard: str, scen
     async with await Bus.connect(url, user, password, shard=shard, limits=LIMITS) as bus:
         await bus.ensure_streams([SPEC.name])
         await bus.ask(task)
-        limits = replace(LIMITS, space_floor_bytes=2**60) if scenario == "wait" else LIMITS
-        worker = Worker(layout, bus, SPEC, limits, register)
+        worker = Worker(layout, bus, SPEC, replace(LIMITS, **_LIMITS.get(scenario, {})), register)
         running = asyncio.create_task(worker.run())
         if scenario == "cancel":
             while not (root / "flag").exists():  # noqa: ASYNC110 - the child decides
