@@ -1,143 +1,200 @@
-"""Resources and status files: what the API server keeps on a cluster."""
+"""The user's files as resources: followed while they are edited, removed, and formed by a survey."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from pathlib import Path
+import asyncio
 
 import pytest
-import yaml
 
+from contimg.engine.groups import LABEL
 from contimg.errors import BadConfig
-from contimg.host.files import Shelf
-from contimg.models.group import Condition, GroupStatus, ObservationGroup
+from contimg.host import files
+from contimg.host.files import FileResources
+from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.reason import Phase
+from contimg.models.survey import SurveyStatus
 from contimg.volume.layout import Layout
 
-NOW = datetime(2026, 1, 25, 23, tzinfo=UTC)
+GROUP = """\
+apiVersion: contimg.dsa110.org/v1alpha1
+kind: ObservationGroup
+metadata: {{name: {name}}}
+spec:
+  pipeline: dsa110-continuum
+  observations: {{start: 2026-01-25T22:26:00Z, count: {count}}}
+"""
+SURVEY = """\
+kind: Survey
+metadata: {name: night}
+spec: {pipeline: dsa110-continuum}
+"""
 
 
 @pytest.fixture
-def shelf(tmp_path):
-    return Shelf(Layout(tmp_path / "stage", tmp_path / "data"))
+def layout(tmp_path):
+    return Layout(tmp_path / "stage", tmp_path / "data")
 
 
-def group(name="g1", count=3, **spec):
-    observations = {"start": "2026-01-25T22:26:00Z", "count": count}
-    return ObservationGroup.model_validate(
-        {"metadata": {"name": name}, "spec": {"pipeline": "dsa110-continuum", "observations": observations, **spec}}
-    )
+@pytest.fixture
+def write(tmp_path):
+    def put(name, count=3, file=""):
+        path = tmp_path / f"{file or name}.yaml"
+        path.write_text(GROUP.format(name=name, count=count))
+        return path
+
+    return put
 
 
-def status(phase="Running", message=""):
-    condition = Condition(
-        type="Progressing", status="True", reason="Running", message=message, observed_generation=1,
-        last_transition_time=NOW,
-    )  # fmt: skip
-    return GroupStatus(observed_generation=1, phase=phase, message=message, conditions=(condition,))
+def listed(resources):
+    return {item.name: item for item in asyncio.run(resources.list())}
 
 
-def test_a_kept_group_comes_back_with_where_it_came_from(shelf, tmp_path):
-    source = tmp_path / "g1.yaml"
-    kept = shelf.put(group(), source)
-    assert shelf.get("g1") == (kept, source)
-    assert shelf.source("g1") == source
-    assert shelf.names() == ["g1"]
+async def changes(resources, *edits):
+    """Make edits one after the other; return the changes told of after each."""
+    told, found = [], asyncio.Queue()
+
+    async def follow():
+        async for change in resources.watch():
+            found.put_nowait(change)
+
+    following = asyncio.create_task(follow())
+    for edit in edits:
+        await asyncio.sleep(3 * files.POLL_S)
+        edit()
+        told.append((await asyncio.wait_for(found.get(), 10)).name)
+    following.cancel()
+    return told
 
 
-def test_a_relative_source_is_found_from_anywhere(shelf, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sub").mkdir()
-    shelf.put(group(), Path("sub/../g1.yaml"))
-    assert shelf.source("g1") == tmp_path / "g1.yaml"
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(files, "POLL_S", 0.02)
 
 
-def test_the_generation_rises_with_the_spec_and_only_then(shelf, tmp_path):
-    source = tmp_path / "g1.yaml"
-    generations = [
-        shelf.put(item, source).metadata.generation
-        for item in (group(), group(), group(count=4), group(count=4), group(count=4, suspend=True), group(count=3))
-    ]
-    assert generations == [1, 1, 2, 2, 3, 4]
+def test_groups_of_several_files_with_their_status(layout, write):
+    resources = FileResources(layout, [write("a"), write("b")])
+    resources.store.put_status(listed(resources)["a"], layout.state / "x", status(Phase.RUNNING))
+    found = listed(resources)
+    assert set(found) == {"a", "b"}
+    assert found["a"].status.phase == "Running"
+    assert found["b"].status is None
 
 
-def test_a_generation_in_the_users_file_says_nothing(shelf, tmp_path):
-    given = group().model_copy(update={"metadata": group().metadata.model_copy(update={"generation": 40})})
-    assert shelf.put(given, tmp_path / "g1.yaml").metadata.generation == 1
+def status(phase):
+    return GroupStatus(observed_generation=1, phase=phase)
 
 
-def test_groups_do_not_disturb_each_other(shelf, tmp_path):
-    for name in ("b", "a"):
-        shelf.put(group(name), tmp_path / f"{name}.yaml")
-    shelf.put_status(group("a"), tmp_path / "a.yaml", status("Published"))
-    assert shelf.names() == ["a", "b"]
-    assert shelf.status("a").phase == "Published"
-    assert shelf.status("b") is None
+def test_an_edit_is_seen_with_a_higher_generation(layout, write):
+    resources = FileResources(layout, [write("a")])
+    told = asyncio.run(changes(resources, lambda: write("a", count=5)))
+    assert told == ["a"]
+    group = listed(resources)["a"]
+    assert (group.spec.observations.count, group.metadata.generation) == (5, 2)
 
 
-def test_an_unknown_group_offers_the_nearest(shelf, tmp_path):
-    with pytest.raises(
-        BadConfig, match=r"no group 'ngc5921' was run with state directory .*/state; 0 groups are known"
-    ):
-        shelf.get("ngc5921")
-    shelf.put(group("ngc5921"), tmp_path / "n.yaml")
-    with pytest.raises(BadConfig, match="did you mean 'ngc5921'"):
-        shelf.get("ngc5912")
+def test_a_file_that_is_removed_takes_its_group_along_and_may_come_back(layout, write):
+    path = write("a")
+    resources = FileResources(layout, [path, write("b")])
+    assert asyncio.run(changes(resources, path.unlink, lambda: write("a"))) == ["a", "a"]
+    assert resources.groups() == ["b", "a"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "{}", '{"source": "x"}', '{"source": "x", "resource": {"kind": "Survey"}}', '{"resource": 3}'],
-)
-def test_a_damaged_record_says_how_it_is_mended(shelf, tmp_path, text):
-    shelf.put(group(), tmp_path / "g1.yaml")
-    (shelf.directory / "g1.json").write_text(text)
-    with pytest.raises(BadConfig, match=r"g1\.json is damaged \(\w+\); start 'contimg run' with its YAML again"):
-        shelf.get("g1")
+def test_a_mistake_in_an_edit_is_told_and_the_old_wish_stands(layout, write):
+    told = []
+    path = write("a")
+    resources = FileResources(layout, [path, write("b")], told.append)
+
+    async def play():
+        return await changes(
+            resources,
+            lambda: (path.write_text(path.read_text() + "  suspnd: true\n"), write("b", count=4)),
+        )
+
+    assert asyncio.run(play()) == ["b"]
+    assert listed(resources)["a"].spec.observations.count == 3
+    assert len(told) == 1
+    assert "field 'spec.suspnd' is unknown; did you mean 'suspend'" in told[0]
 
 
-def test_starting_a_group_again_mends_its_damaged_record(shelf, tmp_path):
-    shelf.put(group(), tmp_path / "g1.yaml")
-    (shelf.directory / "g1.json").write_text("{")
-    shelf.put(group(), tmp_path / "g1.yaml")
-    assert shelf.get("g1")[0].spec == group().spec
-    shelf.put_status(group(), tmp_path / "g1.yaml", status().model_copy(update={"observed_generation": 6}))
-    (shelf.directory / "g1.json").write_text("{")
-    assert shelf.put(group(), tmp_path / "g1.yaml").metadata.generation == 7, "conditions must not seem to be of today"
+def test_an_editor_that_replaces_the_file_deletes_nothing(layout, write, tmp_path):
+    """It removes and renames within a moment: what is told of is the edit."""
+    path = write("a")
+    resources = FileResources(layout, [path])
+
+    def replaced():
+        new = tmp_path / ".a.swp"
+        new.write_text(GROUP.format(name="a", count=7))
+        path.unlink()
+        new.rename(path)
+
+    assert asyncio.run(changes(resources, replaced)) == ["a"]
+    assert listed(resources)["a"].metadata.generation == 2
 
 
-def test_the_status_stands_beside_the_users_file_too(shelf, tmp_path):
-    source = tmp_path / "g1.yaml"
-    shelf.put_status(group(), source, status(message="convert: 3 of 3 µJy"))
-    shown = yaml.safe_load((tmp_path / "g1.status.yaml").read_text())["status"]
-    assert shown["phase"] == "Running"
-    assert shown["message"] == "convert: 3 of 3 µJy"
-    assert shown["conditions"][0]["observedGeneration"] == 1
-    assert GroupStatus.model_validate(shown) == shelf.status("g1")
+def test_what_is_wrong_at_the_start_is_refused_in_words(layout, write, tmp_path):
+    with pytest.raises(BadConfig, match="does not exist"):
+        FileResources(layout, [tmp_path / "none.yaml"])
+    with pytest.raises(BadConfig, match=r"ObservationGroup 'a' stands in .*/a.yaml too; keep one of them"):
+        FileResources(layout, [write("a"), write("a", file="again")])
 
 
-@pytest.mark.parametrize("block", ["missing directory", "directory in the way", "proc"])
-def test_a_place_that_cannot_be_written_costs_only_the_copy(shelf, tmp_path, block):
-    source = tmp_path / "g1.yaml"
-    if block == "missing directory":
-        source = tmp_path / "nowhere" / "g1.yaml"
-    elif block == "proc":
-        source = Path("/proc/g1.yaml")
-    else:
-        (tmp_path / "g1.status.yaml").mkdir()
-    shelf.put_status(group(), source, status("Published"))
-    assert shelf.status("g1").phase == "Published"
+def test_a_directory_stands_for_every_file_in_it_and_one_that_is_broken_is_only_told_of(layout, write, tmp_path):
+    told = []
+    write("a")
+    (tmp_path / "broken.yaml").write_text("kind: [")
+    (tmp_path / "a.status.yaml").write_text("status: {}")
+    resources = FileResources(layout, [tmp_path], told.append)
+    assert resources.groups() == ["a"]
+    assert "broken.yaml:1" in told[0]
+    assert asyncio.run(changes(resources, lambda: write("b"))) == ["b"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"phase": 3}', '{"phase": "Running", "new": 1}'])
-def test_a_status_that_cannot_be_read_counts_as_none(shelf, text):
-    shelf.directory.mkdir(parents=True)
-    (shelf.directory / "g1.status.json").write_text(text)
-    assert shelf.status("g1") is None
+def test_unfinished_groups_of_earlier_runs_stand_by_and_are_not_touched(layout, write):
+    earlier = FileResources(layout, [write("a"), write("done"), write("c")])
+    for name, phase in (("a", Phase.RUNNING), ("done", Phase.PUBLISHED)):
+        earlier.store.put_status(listed(earlier)[name], layout.state / "x", status(phase))
+    resources = FileResources(layout, [write("c")])
+    found = listed(resources)
+    assert set(found) == {"a", "c"}
+    assert (found["a"].spec.suspend, found["c"].spec.suspend) == (True, False)
+    asyncio.run(resources.put_status(found["a"], status(Phase.SUSPENDED)))
+    assert resources.store.status("a").phase == "Running"
 
 
-def test_the_record_is_the_resource_as_kubernetes_spells_it(shelf, tmp_path):
-    shelf.put(group(minMembers=2), tmp_path / "g1.yaml")
-    record = json.loads((shelf.directory / "g1.json").read_text())
-    assert record["resource"]["spec"]["minMembers"] == 2
-    assert record["resource"]["apiVersion"] == "contimg.dsa110.org/v1alpha1"
+def test_an_earlier_group_whose_record_is_damaged_stands_there_without_a_wish(layout, write):
+    told = []
+    FileResources(layout, [write("a")])
+    (layout.state / "resources" / "a.json").write_text("{")
+    found = listed(FileResources(layout, [write("b")], told.append))
+    assert found["a"].spec.pipeline == "damaged-record", "no pipeline has this name: nothing is cleaned up meanwhile"
+    assert "a.json is damaged" in told[0]
+
+
+def test_a_formed_group_gets_a_file_of_its_own_that_may_be_edited(layout, write, tmp_path):
+    (tmp_path / "night.yaml").write_text(SURVEY)
+    resources = FileResources(layout, [tmp_path / "night.yaml"])
+    assert resources.surveys() == ["night"]
+    spec = {"pipeline": "dsa110-continuum", "observations": {"members": ["o1", "o2"]}}
+    metadata = {"name": "night-20260125t222600z", "labels": {LABEL: "night"}}
+    formed = ObservationGroup.model_validate({"metadata": metadata, "spec": spec})
+    asyncio.run(resources.create(formed))
+    asyncio.run(resources.create(formed))
+    assert resources.groups() == ["night-20260125t222600z"]
+    path = layout.state / "resources" / "night-20260125t222600z.yaml"
+    path.write_text(path.read_text() + "  suspend: true\n")
+    again = listed(FileResources(layout, [tmp_path / "night.yaml"]))["night-20260125t222600z"]
+    assert again.spec.suspend
+    assert again.metadata.labels == {LABEL: "night"}
+    assert list(listed(FileResources(layout, [write("other")]))) == ["other", "night-20260125t222600z"]
+
+
+def test_the_status_of_each_resource_stands_beside_its_file(layout, write, tmp_path):
+    both = write("a").read_text() + "---\n" + SURVEY
+    (tmp_path / "both.yaml").write_text(both)
+    (tmp_path / "a.yaml").unlink()
+    resources = FileResources(layout, [tmp_path / "both.yaml"])
+    found = listed(resources)
+    asyncio.run(resources.put_status(found["a"], status(Phase.RUNNING)))
+    asyncio.run(resources.put_status(found["night"], SurveyStatus(observed_generation=1, phase=Phase.RUNNING)))
+    assert {path.name for path in tmp_path.glob("*.status.yaml")} == {"a.status.yaml", "night.status.yaml"}
+    assert listed(resources)["night"].status.phase == "Running"

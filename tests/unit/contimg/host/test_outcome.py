@@ -9,10 +9,11 @@ from keeper_site import T0, Site
 
 from contimg.engine.advance import Decision
 from contimg.host.outcome import figures_of, outcome_of
-from contimg.keeper import Keeper
+from contimg.keeper.keeper import Keeper
 from contimg.models.fact import RunFact
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.quality import Verdict, judge
+from contimg.models.reason import Phase
 from contimg.volume.layout import Layout
 
 STATUS = GroupStatus(observed_generation=1, phase="Published", verdict=Verdict.PASS)
@@ -44,7 +45,7 @@ def test_products_figures_and_timings_of_what_the_group_stands_on(site):
     wish = group()
     with Keeper(site.layout) as keeper:
         published(site, keeper, wish)
-        found = outcome_of(wish, Decision((), STATUS), keeper, started=3, seconds=12.5)
+        found = outcome_of(wish.name, Decision((), STATUS), keeper, started=3, seconds=12.5)
     assert found.stages_run == 3
     assert found.timings["total"] == 12.5
     assert found.timings["image"] == 0
@@ -60,28 +61,28 @@ def test_keys_are_given_only_when_there_is_an_object_store(site):
     wish = group()
     with Keeper(site.layout) as keeper:
         published(site, keeper, wish)
-        assert {p["s3"] for p in outcome_of(wish, Decision((), STATUS), keeper, 0, 0.0).products} == {""}
+        assert {p["s3"] for p in outcome_of(wish.name, Decision((), STATUS), keeper, 0, 0.0).products} == {""}
         published(site, keeper, wish, version="b", store="http://localhost:1/b")
-        keys = {p["s3"] for p in outcome_of(wish, Decision((), STATUS), keeper, 0, 0.0).products}
+        keys = {p["s3"] for p in outcome_of(wish.name, Decision((), STATUS), keeper, 0, 0.0).products}
     assert keys
     assert "" not in keys
 
 
 def test_an_edited_wish_does_not_show_the_old_ones_figures(site):
     """The record on disk is of the old wish; what the engine wants now counts."""
-    old, new = group(), group(stages={"image": {"robust": 1.0}})
+    waiting = STATUS.model_copy(update={"phase": Phase.RUNNING})
     with Keeper(site.layout) as keeper:
-        published(site, keeper, old)
+        published(site, keeper, group())
         fresh = site.commit("convert", "2026-01-25T22:00:00", version="new")
         keeper.register_run(*fresh)
-        found = outcome_of(new, Decision((), STATUS, wanted=(fresh[0],)), keeper, 1, 1.0)
+        found = outcome_of("g", Decision((), waiting, wanted=(fresh[0],)), keeper, 1, 1.0)
     assert set(found.figures) == {"convert.rms@2026-01-25T22:00:00"}
     assert found.products == []
 
 
 def test_a_group_of_nothing_has_an_outcome_too(site):
     with Keeper(site.layout) as keeper:
-        found = outcome_of(group(), Decision((), STATUS), keeper, 0, 0.1)
+        found = outcome_of("g", Decision((), STATUS), keeper, 0, 0.1)
     assert (found.products, found.figures, found.info) == ([], {}, {})
     assert found.timings["total"] == 0.1
 
@@ -90,11 +91,11 @@ def test_figures_survive_the_cleaning_of_staging(site):
     wish = group()
     with Keeper(site.layout) as keeper:
         convert, *_ = published(site, keeper, wish)
-        before = outcome_of(wish, Decision((), STATUS), keeper, 0, 0.0).figures
+        before = outcome_of(wish.name, Decision((), STATUS), keeper, 0, 0.0).figures
         later = datetime(2030, 1, 1, tzinfo=UTC)
         keeper.wanted([], later)
         assert convert in keeper.clean(later).released
-        assert outcome_of(wish, Decision((), STATUS), keeper, 0, 0.0).figures == before
+        assert outcome_of(wish.name, Decision((), STATUS), keeper, 0, 0.0).figures == before
 
 
 def test_members_are_kept_apart_and_names_stay():
