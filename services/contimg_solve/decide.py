@@ -143,8 +143,8 @@ def _wait(rules: _Rules) -> Block | None:
     item = coming[min(coming)]
     until = item.transit + AFTER_TRANSIT
     text = (
-        f"no bandpass within {rules.params.bandpass_window_h:g} h and {rules.same_dec_deg:g} deg of declination; waiting "
-        f"until {_stamp(until)} for one from calibrator {item.name}, which transits at {_stamp(item.transit)} UTC"
+        f"no bandpass within {rules.params.bandpass_window_h:g} h and {rules.same_dec_deg:g} deg of declination; "
+        f"waiting until {_stamp(until)} for one from {item.name}, which transits at {_stamp(item.transit)} UTC"
     )
     return Block(Reason.WAITING_FOR_TRANSIT, text, again=until)
 
@@ -164,8 +164,8 @@ def _nothing(rules: _Rules) -> Block:
     which = "" if wanted == "auto" else f" of calibrator {wanted}"
     text = (
         f"no bandpass{which} within {rules.params.borrowed_window_d:g} d of {_stamp(rules.middle)} and "
-        f"{rules.same_dec_deg:g} deg of declination {rules.dec_deg:.2f}, and no calibrator crosses a member; process a group that holds a "
-        "calibrator transit"
+        f"{rules.same_dec_deg:g} deg of declination {rules.dec_deg:.2f}, and no calibrator crosses a member; process a "
+        "group that holds a calibrator transit"
     )
     told = text if wanted == "auto" else f"{text}, or set spec.calibrator to auto"
     return Block(Reason.NO_CALIBRATION, told, stalled=True)

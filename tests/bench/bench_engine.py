@@ -1,7 +1,7 @@
 """How long one look of the engine takes, for a group of ten in every phase of its life and for ever larger groups.
 
-Run: ``python tests/bench/bench_engine.py``. Prints milliseconds of ``advance`` and of all of ``needs``, and the ratio to
-a reference measured in the same run (canonical JSON and sha256 of 100 task recipes), which does not depend on the
+Run: ``python tests/bench/bench_engine.py``. Prints milliseconds of ``advance`` and of all of ``needs``, and the ratio
+to a reference measured in the same run (canonical JSON and sha256 of 100 task recipes), which does not depend on the
 machine. Ends with 1 if a decision for ten takes longer than 2 ms and longer than the reference, so that a slow machine
 alone is no failure, or if the time per member grows by more than half from 500 to 5 000 members.
 """
@@ -81,7 +81,8 @@ def main() -> int:
         large = phases(members, 3)
         slowest, asked = max(value[0] for value in large.values()), max(value[1] for value in large.values())
         per_member.append(slowest / members)
-        print(f"group of {members}: advance at most {slowest:.1f} ms ({1e3 * per_member[-1]:.1f} us each), needs {asked:.0f} ms")
+        each = f"{1e3 * per_member[-1]:.1f} us a member"
+        print(f"group of {members}: advance at most {slowest:.1f} ms ({each}), needs {asked:.0f} ms")
     return int((worst > LIMIT_MS and worst > scale) or per_member[1] > GROWTH * per_member[0])
 
 

@@ -171,13 +171,16 @@ def _state(graph: Graph, plan: StagePlan, task: str) -> tuple[State, str, str]:
         return (State.DONE, "", "") if run.present else (State.RELEASED, "", run.damaged)
     if graph.asked is not None and task not in graph.asked:
         return State.DONE, "", ""
-    tried = graph.facts.tries.get(task)
-    if tried is not None and tried.running:
-        return State.RUNNING, "", ""
-    if tried is not None and tried.waits and not tried.final:
-        return State.OPEN, "", tried.waits
-    if tried is None or tried.round < graph.wish.group.spec.replay or not tried.final:
+    return _tried(graph.facts.tries.get(task), graph.wish.group.spec.replay)
+
+
+def _tried(tried: TryFact | None, replay: int) -> tuple[State, str, str]:
+    if tried is None:
         return State.OPEN, "", ""
+    if tried.running:
+        return State.RUNNING, "", ""
+    if tried.round < replay or not tried.final:
+        return State.OPEN, "", tried.waits
     return State.FAILED, *_failure(tried)
 
 

@@ -6,9 +6,12 @@ from datetime import timedelta
 
 from engine_world import START, World, group_of, observation, oid
 
+from contimg.engine.status import refused
+from contimg.models.fact import TryFact
 from contimg.models.group import Selection
 from contimg.models.observation import ObservationState
 from contimg.models.quality import Verdict
+from contimg.models.reason import Reason
 
 
 def a_world(count=3, **spec):
@@ -109,3 +112,45 @@ def test_a_thousand_members_with_failures_everywhere_stay_below_64_kb():
                 world.commit(task)
         assert len(decision.status.model_dump_json(by_alias=True).encode()) < 64 * 1024
     assert decision.status.phase in ("Running", "Published")
+
+
+def test_a_worker_that_cannot_begin_and_a_damaged_run_are_named():
+    world = a_world()
+    first, second, _ = world.decide().tasks
+    world.tries[first.task] = TryFact(
+        task=first.task, round=0, waits="WaitingForSpace: 123 bytes are missing in /stage"
+    )
+    assert f"convert {first.unit}: WaitingForSpace: 123 bytes" in world.decide().status.message
+    world.commit(second)
+    damaged = {"present": False, "damaged": "its manifest cannot be read"}
+    world.runs[second.task] = world.runs[second.task].model_copy(update=damaged)
+    decision = world.decide()
+    assert second.task in {task.task for task in decision.tasks}
+    assert f"made again: convert {second.unit} (its manifest cannot be read)" in decision.status.message
+
+
+def test_of_five_thousand_members_some_are_named_and_all_are_counted():
+    world = World(group_of(400, observations=Selection(start=START, count=400)))
+    world.arrive(*[observation(i) for i in range(400)])
+    world.now = START + timedelta(days=9)
+    status = world.decide().status
+    assert (len(status.members), status.member_count) == (300, 400)
+
+
+def test_a_group_that_the_host_refuses_keeps_what_was_shown_of_its_stages():
+    world = a_world()
+    shown = world.decide().status
+    status = refused(world.group, world.now, shown, "spec.shard is 'x'", Reason.NOT_JUDGED)
+    assert (status.phase, status.message) == ("Stalled", "spec.shard is 'x'")
+    assert status.condition("Stalled").reason == "NotJudged"
+    assert status.stages == shown.stages
+    assert refused(world.group, world.now, None, "no").members == ()
+
+
+def test_a_bus_that_is_away_is_not_called_a_silent_keeper():
+    world = a_world()
+    shown = world.decide().status
+    status = world.decide_unchecked(bus_away=True).status
+    assert status.condition("Progressing").reason == "BusAway"
+    assert "the message bus does not answer" in status.message
+    assert status.phase == shown.phase
