@@ -7,8 +7,7 @@ import math
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.spec import Scope, effective
-from contimg.volume.layout import DATA_TYPES
+from contimg.models.spec import Scope, data_types, effective
 from contimg_convert.params import SPEC, ConvertParams
 
 
@@ -20,10 +19,10 @@ def test_defaults_are_consistent():
 
 
 def test_the_spec_has_a_home_and_says_what_enters_its_recipe():
-    assert DATA_TYPES[SPEC.home].stage == SPEC.name == "convert"
-    assert DATA_TYPES[SPEC.home].workspace == SPEC.workspace
+    assert data_types()[SPEC.home].stage == SPEC.name == "convert"
+    assert data_types()[SPEC.home].workspace == SPEC.workspace
     assert SPEC.scope is Scope.OBSERVATION
-    assert SPEC.reference == ("flags",)
+    assert [row.kind for row in SPEC.reference] == ["flags"]
     assert not SPEC.optional
 
 
