@@ -107,6 +107,7 @@ class Watch:
 
     def __init__(self, child: WarmChild, task: Task, limits: ProtocolLimits, pulse: Pulse) -> None:
         self._child, self._limits, self._pulse, self._task = child, limits, pulse, task
+        self._what = f"stage {task.stage} of {task.unit}"
         self._meter = GroupMeter(child.pid)
         self._meter.reset_peak()
         self._meter.sample()
@@ -128,15 +129,11 @@ class Watch:
             raise self._exhausted(f"used {resident} bytes of memory, the limit is {self._memory} bytes")
         self._check_group(resident)
         if now - self._started > self._task.limits.time_s:
-            raise Retryable(
-                f"stage {self._task.stage} of {self._task.unit} ran longer than its limit of "
-                f"{self._task.limits.time_s:g} s; raise the limit or ask for less"
-            )
+            limit = self._task.limits.time_s
+            raise Retryable(f"{self._what} ran longer than its limit of {limit:g} s; raise the limit or ask for less")
         if now - self._progressed > self._limits.stall_after_s:
-            raise Retryable(
-                f"stage {self._task.stage} of {self._task.unit} made no progress (no report, no CPU time, nothing "
-                f"written) for {self._limits.stall_after_s:g} s"
-            )
+            silence = f"no report, no CPU time, nothing written for {self._limits.stall_after_s:g} s"
+            raise Retryable(f"{self._what} made no progress: {silence}")
 
     def _check_group(self, resident: int) -> None:
         """End the child before the kernel does: the largest of several, which is the one that helps."""
@@ -150,8 +147,7 @@ class Watch:
             )
 
     def _exhausted(self, how: str) -> ResourceExhausted:
-        what = f"stage {self._task.stage} of {self._task.unit}"
-        return ResourceExhausted(f"{what} {how}; give it more memory or ask for smaller products")
+        return ResourceExhausted(f"{self._what} {how}; give it more memory or ask for smaller products")
 
     def _explained(self, error: ChildDied) -> Exception:
         """Return why the child died: by the kernel's hand for want of memory, when its counter says so."""
