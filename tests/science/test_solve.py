@@ -141,7 +141,7 @@ def test_without_a_catalog_only_the_bandpass_is_solved(drift, tmp_path):
 
 def test_bandpass_of_another_group_is_copied_with_its_origin(drift, own, tmp_path):
     truth, raw, runs = drift
-    options = {"calibration": {"mode": "borrowed", "calibrator": "2355+498", "member": None}}
+    options = {"calibration": {"mode": "borrowed", "calibrator": "2355+498"}}
     reference = {"catalog:truth": raw / "catalog.ecsv"}
     result, run = solved(tmp_path / "w", runs[:1], reference=reference, options=options, origin=[own[1]], **ALL)
     names = [str(s) for s in truth.stations]

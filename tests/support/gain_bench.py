@@ -25,7 +25,7 @@ from contimg_apply.params import ApplyParams
 from contimg_apply.stage import Apply
 from contimg_convert.params import ConvertParams
 from contimg_convert.stage import Convert
-from contimg_solve.params import SolveParams
+from contimg_solve.params import SolveOptions, SolveParams
 from contimg_solve.stage import Solve
 
 __all__ = [
@@ -148,7 +148,7 @@ def solved(workdir, runs, roles=None, *, reference=None, options=None, origin=()
             inputs={"raw_ms": list(runs), "calibration_table": list(origin)},
             calibrators=tuple(record(unit, role) for unit, role in (roles or {}).items()),
             reference=reference or {},
-            options=options or {},
+            options=SolveOptions.model_validate(options or {}),
         )
     )
     products = [Product(type=d.type, id=d.id, path=d.path, role=d.role, names=d.names) for d in result.products]

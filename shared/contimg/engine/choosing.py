@@ -11,7 +11,7 @@ from contimg.models.fact import Facts, OfferWindow
 from contimg.models.reason import Reason
 from contimg.models.spec import Scope, load
 
-__all__ = ["choices", "first_record", "windows"]
+__all__ = ["choices", "first_record", "units_of", "windows"]
 
 
 def choices(
@@ -35,7 +35,7 @@ def choices(
     """
     try:
         answer: Answer = load(plan.spec.decide)(problem)
-        frozen = _frozen(answer.candidates, facts, problem, identify)
+        frozen = _frozen(answer, _records(plan, problem, facts), identify)
     except Exception as error:  # noqa: BLE001 - code of a stage: a group that it cannot judge must not stop the others
         text = f"stage {plan.name} cannot decide for this group: {type(error).__name__}: {error}"
         return Block(Reason.NOT_JUDGED, text, stalled=True)
@@ -44,6 +44,18 @@ def choices(
     if frozen:
         return [next(iter(frozen.values()))]
     return answer.block or answer.choices[:1] or _nothing(plan)
+
+
+def units_of(plan: StagePlan, answer_to: Problem) -> tuple[str, ...]:
+    """Return the units whose records freeze what the stage chose; none if it cannot choose otherwise."""
+    try:
+        answer: Answer = load(plan.spec.decide)(answer_to)
+    except Exception:  # noqa: BLE001 - code of a stage; it is told by choices
+        return ()
+    name = answer_to.group.name
+    if plan.spec.scope is Scope.PARTITION:
+        return tuple(dict.fromkeys(f"{name}.{item.key}" for item in answer.candidates))
+    return (name,) if answer.candidates else ()
 
 
 def windows(plan: StagePlan, problem: Problem) -> tuple[OfferWindow, ...]:
@@ -60,18 +72,27 @@ def _nothing(plan: StagePlan) -> Block:
     return Block(Reason.NOTHING_TO_CHOOSE, f"stage {plan.name} decided on nothing", stalled=True)
 
 
-def _frozen(
-    candidates: Sequence[Choice], facts: Facts, problem: Problem, identify: Callable[[Choice], str]
-) -> dict[str, Choice]:
-    """Return, by key, the candidate whose task is on record first."""
+def _records(plan: StagePlan, problem: Problem, facts: Facts) -> dict[str, datetime]:
+    """Return when the tasks of this stage and group on record were first heard of, as far as they count."""
+    name = problem.group.name
+    named = [(run.stage, run.unit, task) for task, run in facts.runs.items()]
+    named += [(t.last.stage, t.last.unit, task) for task, t in facts.tries.items() if t.last is not None]
+    ours = {task for stage, unit, task in named if stage == plan.name and (unit == name or unit.startswith(f"{name}."))}
+    times = {task: first_record(facts, task) for task in ours}
     since = facts.record.at if facts.record is not None and problem.group.spec.reprocess > 0 else None
+    return {task: at for task, at in times.items() if at is not None and (since is None or at > since)}
+
+
+def _frozen(answer: Answer, records: dict[str, datetime], identify: Callable[[Choice], str]) -> dict[str, Choice]:
+    """Return, by key, the candidate whose task is on record first; what is chosen now is looked at first."""
     found: dict[str, tuple[datetime, str, Choice]] = {}
-    for choice in candidates:
+    left = dict(records)
+    for choice in (*answer.choices, *answer.candidates) if answer.candidates else ():
+        if not left:
+            break
         task = identify(choice)
-        at = first_record(facts, task)
-        if at is None or (since is not None and at <= since):
-            continue
-        if choice.key not in found or (at, task) < found[choice.key][:2]:
+        at = left.pop(task, None)
+        if at is not None and (choice.key not in found or (at, task) < found[choice.key][:2]):
             found[choice.key] = (at, task, choice)
     return {key: choice for key, (_, _, choice) in found.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from contimg.engine.choosing import choices
 from contimg.engine.node import BAD, FINAL, USABLE, Node, State
@@ -42,8 +43,6 @@ class Graph:
     """By stage and unit, in the order of the units."""
     problems: list[tuple[StagePlan, Problem]] = field(default_factory=list)
     """What stages had to decide."""
-    candidates: list[str] = field(default_factory=list)
-    """Tasks of everything that could have been decided: the one with the first record counts."""
 
     @property
     def goal(self) -> Node:
@@ -282,30 +281,40 @@ class _Task:
             return [self._node(Choice())]
         problem = self._problem()
         self.graph.problems.append((self.plan, problem))
-        answer = choices(self.plan, problem, self.graph.facts, self._identify)
+        answer = choices(self.plan, problem, self.graph.facts, lambda item: self.recipe(item).task)
         if isinstance(answer, Block):
             return [Node(self.plan, self.graph.wish.group.name, State.PENDING, block=answer)]
         return [self._node(item) for item in answer]
 
-    def _identify(self, choice: Choice) -> str:
-        task = self.recipe(choice).task
-        self.graph.candidates.append(task)
-        return task
-
     def recipe(self, choice: Choice) -> Recipe:
         """Return the recipe with what was chosen."""
-        graph, name = self.graph, self.graph.wish.group.name
-        dates = tuple(dict.fromkeys(item.date for item in (*self.members, *self.calibrators)))
-        return graph.wish.recipe(
+        name, dates = self.graph.wish.group.name, self._dates
+        return self.graph.wish.recipe(
             self.plan,
             f"{name}.{choice.key}" if self.plan.spec.scope is Scope.PARTITION else name,
             dates[0] if dates else "",
-            _joined(_inputs(self.reads), choice.inputs),
-            members=tuple(item.id for item in self.members),
-            calibrators=tuple(item.id for item in self.calibrators),
-            reference=reference_for(self.plan, graph.facts.reference, dates),
+            _joined(self._inputs, choice.inputs),
+            members=self._names[0],
+            calibrators=self._names[1],
+            reference=self._reference,
             options=choice.options,
         )
+
+    @cached_property
+    def _dates(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(item.date for item in (*self.members, *self.calibrators)))
+
+    @cached_property
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(item.id for item in self.members), tuple(item.id for item in self.calibrators)
+
+    @cached_property
+    def _inputs(self) -> dict[str, tuple[str, ...]]:
+        return _inputs(self.reads)
+
+    @cached_property
+    def _reference(self) -> dict[str, str]:
+        return reference_for(self.plan, self.graph.facts.reference, self._dates)
 
     def _node(self, choice: Choice) -> Node:
         return _settle(self.graph, self.plan, self.recipe(choice), self.reads, choice)

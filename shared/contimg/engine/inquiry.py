@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from contimg.engine.choosing import windows
+from contimg.engine.choosing import units_of, windows
 from contimg.engine.graph import Graph, build
 from contimg.engine.plan import Wish, plan_stages
 from contimg.engine.selection import select
@@ -57,12 +57,11 @@ def needs(
     except BadConfig:
         return None
     known = {task for item in asked for task in item.tasks}
-    named = (node.recipe.task for node in graph.all() if node.recipe is not None)
-    tasks = [task for task in (*named, *graph.candidates) if task not in known]
-    more = tuple(_unasked(graph, asked))
-    if not tasks and not more:
+    tasks = [node.recipe.task for node in graph.all() if node.recipe is not None and node.recipe.task not in known]
+    offers, units = tuple(_offers(graph, asked)), tuple(_units(graph, asked))
+    if not tasks and not offers and not units:
         return None
-    return Needs(group=group.name, tasks=tuple(dict.fromkeys(tasks))[:TASKS], offers=more)
+    return Needs(group=group.name, tasks=tuple(dict.fromkeys(tasks))[:TASKS], offers=offers, units=units)
 
 
 def _first(group: ObservationGroup, pipeline: Pipeline, specs: Mapping[str, StageSpec]) -> Needs:
@@ -103,7 +102,14 @@ def _guess(
     return build(Graph(Wish(group, group.spec.digest), plans, selected, facts, now, asked=known))
 
 
-def _unasked(graph: Graph, asked: Sequence[Needs]) -> Iterable[OfferWindow]:
+def _offers(graph: Graph, asked: Sequence[Needs]) -> Iterable[OfferWindow]:
     known = {window for item in asked for window in item.offers}
     for plan, problem in graph.problems:
         yield from (window for window in windows(plan, problem) if window not in known)
+
+
+def _units(graph: Graph, asked: Sequence[Needs]) -> Iterable[tuple[str, str]]:
+    known = {unit for item in asked for unit in item.units}
+    for plan, problem in graph.problems:
+        if (plan.name, problem.group.name) not in known:
+            yield from ((plan.name, unit) for unit in units_of(plan, problem) if (plan.name, unit) not in known)

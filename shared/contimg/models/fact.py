@@ -195,6 +195,7 @@ class Facts(Model):
                 "observations": tuple(sorted(known.values(), key=lambda item: (item.start, item.id))),
                 "runs": self.runs | other.runs,
                 "tries": self.tries | other.tries,
+                "reference": self.reference | other.reference,
                 "offers": tuple(sorted(offers.values(), key=lambda item: (item.at, item.task))),
                 "bus_full": self.bus_full or other.bus_full,
                 "bus_away": self.bus_away or other.bus_away,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.params import Scope, effective
+from contimg.models.spec import Scope, data_types, effective
 from contimg.models.survey import GroupRules
-from contimg.volume.layout import DATA_TYPES
 from contimg_group.params import SPEC, GroupParams
 
 
@@ -20,8 +19,8 @@ def test_defaults_are_those_by_which_a_survey_forms_groups():
 
 
 def test_the_spec_has_its_home():
-    assert (SPEC.scope, DATA_TYPES[SPEC.home].stage) == (Scope.GROUP, "group")
-    assert DATA_TYPES[SPEC.home].workspace == SPEC.workspace
+    assert (SPEC.scope, data_types()[SPEC.home].stage) == (Scope.GROUP, "group")
+    assert data_types()[SPEC.home].workspace == SPEC.workspace
 
 
 @pytest.mark.parametrize("field", list(GroupParams.model_fields))

@@ -8,8 +8,8 @@ import pytest
 
 from contimg.errors import BadInput
 from contimg.models.manifest import Manifest, Product
-from contimg.models.params import load
 from contimg.models.quality import Verdict
+from contimg.models.spec import load
 from contimg.stage import Run, StageContext
 from contimg_group.params import SPEC, GroupParams
 from contimg_group.stage import Group

@@ -27,7 +27,7 @@ def imaged(ms, workdir, **params):
     workdir.mkdir(exist_ok=True)
     chosen = ImageParams(**({"cell_arcsec": 6, "size": 300, "channel_average": 1} | params))
     inputs = {"calibrated_ms": [Run(ms.parent, manifest)]}
-    context = StageContext(UNIT, "g-1", UNIT[:10], chosen, workdir, inputs, options={"task": "f" * 32})
+    context = StageContext(UNIT, "g-1", UNIT[:10], chosen, workdir, inputs, task="f" * 32)
     return ImageStage().run(context)
 
 

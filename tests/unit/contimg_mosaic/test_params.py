@@ -3,7 +3,7 @@
 import pytest
 
 from contimg.errors import BadConfig
-from contimg.models.params import Scope, effective, load
+from contimg.models.spec import Scope, effective, load
 from contimg.stage import Stage
 from contimg_mosaic.params import SPEC, MosaicParams
 

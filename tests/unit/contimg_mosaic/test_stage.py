@@ -10,7 +10,7 @@ from skies import Sky, image_run, make_tile, sin_wcs
 from contimg.errors import BadConfig, BadInput
 from contimg.models.quality import Verdict
 from contimg.stage import StageContext
-from contimg_mosaic.params import MosaicParams
+from contimg_mosaic.params import MosaicOptions, MosaicParams
 from contimg_mosaic.stage import MosaicStage
 
 CELL, BEAM, SHAPE = 30.0, 120.0, (96, 96)
@@ -28,11 +28,18 @@ def runs_at(base, centres, *, beams=None, rms=1e-3, pb_fwhm=1.0, seed=5):
     return made
 
 
-def mosaic(tmp_path, runs, options=None, **params):
+def mosaic(tmp_path, runs, task="", expected=0, **params):
     work = tmp_path / "work"
     work.mkdir()
     context = StageContext(
-        "g1", "g1", "2026-01-25", MosaicParams(**params), work, {"image": runs}, options=options or {}
+        "g1",
+        "g1",
+        "2026-01-25",
+        MosaicParams(**params),
+        work,
+        {"image": runs},
+        task=task,
+        options=MosaicOptions(expected=expected),
     )
     return MosaicStage().run(context), work
 
@@ -74,7 +81,7 @@ def test_apart_pointings_are_weighted_by_the_beam(tmp_path):
 
 
 def test_cards_of_the_contract(tmp_path):
-    _, work = mosaic(tmp_path, runs_at(tmp_path, [10.0, 10.4]), options={"task": "f" * 32})
+    _, work = mosaic(tmp_path, runs_at(tmp_path, [10.0, 10.4]), task="f" * 32)
     for role, unit in (("", "Jy/beam"), ("_weight", "beam2/Jy2"), ("_noise", "Jy/beam")):
         header = fits.getheader(work / f"mosaic_g1_pbweight{role}.fits")
         assert header["BUNIT"] == unit

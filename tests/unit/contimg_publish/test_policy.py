@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from skies import manifest
 
 from contimg.errors import BadInput
-from contimg.models.group import Policy, PublishSpec
+from contimg.models.group import Policy
 from contimg.models.manifest import Product
 from contimg.models.plan import Plan
 from contimg.models.quality import Verdict, judge
 from contimg.models.spec import data_types
 from contimg.stage import Run
-from contimg_publish.params import PublishOptions
-from contimg_publish.policy import allowed, items
+from contimg_publish.policy import items
 from contimg_publish.stage import _failing
 
 INCLUDE = {row.include: name for name, row in data_types().items() if row.include}
@@ -37,39 +36,6 @@ def test_table_of_policies_is_complete():
     assert set(TABLE) == set(product([policy.value for policy in Policy], [False, True]))
 
 
-@pytest.mark.parametrize(("policy", "approve", "verdict"), list(product(Policy, [False, True], Verdict)))
-def test_policy_allows_what_the_table_says_and_else_gives_a_reason(policy, approve, verdict):
-    reason = allowed(PublishSpec(policy=policy, approve=approve), verdict, [])
-    assert (reason == "") == (verdict.value in TABLE[policy.value, approve])
-    assert not reason or reason.startswith(f"policy {policy.value} ")
-
-
-def test_reason_says_what_to_do_or_names_at_most_three_figures():
-    assert "set publish.approve to true" in allowed(PublishSpec(policy=Policy.MANUAL), Verdict.PASS, [])
-    failing = [f"f{k} of t{k}" for k in range(5)]
-    reason = allowed(PublishSpec(policy=Policy.ON_QA_PASS), Verdict.DEGRADED, failing)
-    assert reason == "policy on-qa-pass forbids verdict degraded (f0 of t0; f1 of t1; f2 of t2)"
-
-
-def test_nothing_wished_means_the_defaults():
-    assert PublishOptions().publish == PublishSpec(policy="unless-failed", approve=False, include=())
-
-
-@pytest.mark.parametrize(
-    ("wish", "word"),
-    [
-        ({"policy": "never"}, "never"),
-        ({"approve": "perhaps"}, "perhaps"),
-        ({"polcy": "always"}, "polcy"),
-        ("always", "always"),
-        ({"include": "images"}, "images"),
-    ],
-)
-def test_wish_that_makes_no_sense_is_refused(wish, word):
-    with pytest.raises(ValueError, match=word):
-        PublishOptions.model_validate({"publish": wish})
-
-
 def run_of(tmp_path, task, *products):
     made = [
         Product(type=kind, id=path, path=path, names=(f"d/{path}",) if named else ()) for kind, path, named in products
@@ -79,9 +45,6 @@ def run_of(tmp_path, task, *products):
 
 def everything(tmp_path):
     return [run_of(tmp_path, f"{k:032x}", (kind, f"{kind}.x", True)) for k, kind in enumerate(data_types())]
-
-
-INCLUDE = {item.include: name for name, item in data_types().items() if item.include}
 
 
 @given(st.sets(st.sampled_from(sorted(INCLUDE))))
