@@ -54,4 +54,4 @@ def test_failing_is_worse_than_degrading():
 def test_spec_leads_to_the_stage_which_may_be_left_out():
     assert issubclass(load(SPEC.runner), Stage)
     assert (SPEC.name, SPEC.scope, SPEC.home, SPEC.optional) == ("crossmatch", Scope.GROUP, "catalog", True)
-    assert SPEC.reference == ("catalogs",)
+    assert [item.kind for item in SPEC.reference] == ["catalog"]

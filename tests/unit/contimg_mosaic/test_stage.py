@@ -97,7 +97,7 @@ def test_cards_of_the_contract(tmp_path):
 
 @pytest.mark.parametrize(("expected", "verdict"), [(2, "pass"), (3, "degraded"), (4, "degraded"), (5, "failed")])
 def test_missing_members_degrade_and_less_than_half_fails(tmp_path, expected, verdict):
-    result, _ = mosaic(tmp_path, runs_at(tmp_path, [10.0, 10.4]), {"expected": expected})
+    result, _ = mosaic(tmp_path, runs_at(tmp_path, [10.0, 10.4]), expected=expected)
     assert figure(result, "members").verdict is Verdict(verdict)
 
 

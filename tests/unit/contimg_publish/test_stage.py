@@ -202,7 +202,8 @@ def test_report_needs_nothing_else_and_shows_everything(tmp_path, inputs):
 def test_report_limits_its_pictures(tmp_path, inputs):
     work = tmp_path / "work"
     work.mkdir()
-    PublishStage().run(StageContext("g1", "g1", "2026-01-25", PublishParams(report_pictures=1), work, inputs))
+    params, options = PublishParams(report_pictures=1), PublishOptions()
+    PublishStage().run(StageContext("g1", "g1", "2026-01-25", params, work, inputs, options=options))
     page = Page((work / "report_g1.html").read_text())
     assert len(page.images) == 1
     assert "2 more pictures are not shown" in page.text

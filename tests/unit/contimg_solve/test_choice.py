@@ -10,6 +10,7 @@ from contimg.errors import BadConfig, BadInput
 from contimg.models.manifest import Product
 from contimg.stage import Run
 from contimg_solve.choice import choose, origin_of
+from contimg_solve.params import Calibration
 
 
 def run_of(tmp_path, unit, *calibrators):
@@ -27,28 +28,28 @@ def runs(tmp_path):
 
 
 def test_engine_decides(runs):
-    given = {"calibration": {"mode": "own", "calibrator": "0834+555", "member": "c"}}
+    given = Calibration(mode="own", calibrator="0834+555", member="c")
     made = choose(given, runs, has_origin=False)
     assert (made.mode, made.calibrator, made.member) == ("own", "0834+555", "c")
-    given = {"calibration": {"mode": "borrowed", "calibrator": "0834+555", "member": None}}
+    given = Calibration(mode="borrowed", calibrator="0834+555")
     assert choose(given, runs, has_origin=True).mode == "borrowed"
 
 
 def test_by_hand_the_strongest_is_taken(runs):
-    made = choose({}, runs, has_origin=False)
+    made = choose(Calibration(), runs, has_origin=False)
     assert (made.mode, made.calibrator, made.member) == ("own", "1331+305", "b")
-    assert choose({"calibrator": "0834+555"}, runs, has_origin=False).member == "a"
-    assert choose({"calibrator": "3C286"}, runs[:1], has_origin=False).calibrator == "1331+305"
-    assert choose({"calibrator": "auto"}, runs, has_origin=True).mode == "nearest"
+    assert choose(Calibration(calibrator="0834+555"), runs, has_origin=False).member == "a"
+    assert choose(Calibration(calibrator="3C286"), runs[:1], has_origin=False).calibrator == "1331+305"
+    assert choose(Calibration(calibrator="auto"), runs, has_origin=True).mode == "nearest"
 
 
 def test_no_transit_is_refused(runs):
     with pytest.raises(BadInput, match="transits in none of c"):
-        choose({}, runs[2:], has_origin=False)
+        choose(Calibration(), runs[2:], has_origin=False)
     with pytest.raises(BadConfig, match="did you mean"):
-        choose({"calibrator": "0834+556"}, runs, has_origin=False)
+        choose(Calibration(calibrator="0834+556"), runs, has_origin=False)
     with pytest.raises(BadInput, match="name one"):
-        choose({"calibration": {"mode": "own", "member": "a"}}, runs, has_origin=False)
+        choose(Calibration(mode="own", member="a"), runs, has_origin=False)
 
 
 def solved_run(tmp_path, record):
@@ -75,28 +76,23 @@ def test_broken_record_is_named(tmp_path, record):
 
 
 def test_taken_from_elsewhere_no_calibrator_is_looked_for(runs):
-    made = choose({}, runs[2:], has_origin=True)
+    made = choose(Calibration(), runs[2:], has_origin=True)
     assert (made.mode, made.calibrator, made.member) == ("nearest", "", None)
-    made = choose({"calibration": {"mode": "borrowed"}, "calibrator": "0834+555"}, runs[2:], has_origin=False)
+    made = choose(Calibration(mode="borrowed", calibrator="0834+555"), runs[2:], has_origin=False)
     assert (made.mode, made.calibrator, made.member) == ("borrowed", "0834+555", None)
 
 
 def test_own_is_kept_although_there_is_a_table_to_take(runs):
-    assert choose({"calibration": {"mode": "own"}}, runs, has_origin=True).member == "b"
-
-
-def test_choice_of_the_engine_goes_before_that_of_the_user(runs):
-    given = {"calibration": {"calibrator": "1331+305"}, "calibrator": "0834+555"}
-    assert choose(given, runs, has_origin=False).calibrator == "1331+305"
+    assert choose(Calibration(mode="own"), runs, has_origin=True).member == "b"
 
 
 def test_wanted_calibrator_that_does_not_transit_is_named_with_all_members(runs):
     with pytest.raises(BadInput, match=r"'3C48' transits in none of a, b, c; name another"):
-        choose({"calibrator": "3C48"}, runs, has_origin=False)
+        choose(Calibration(calibrator="3C48"), runs, has_origin=False)
 
 
 def test_order_of_the_members_does_not_matter(runs):
-    assert choose({}, runs, has_origin=False) == choose({}, runs[::-1], has_origin=False)
+    assert choose(Calibration(), runs, has_origin=False) == choose(Calibration(), runs[::-1], has_origin=False)
 
 
 def test_record_that_is_missing_is_named(tmp_path):
