@@ -40,11 +40,11 @@ def _measured(units: dict[str, float]) -> BeforeValidator:
 
 NAME = 46
 """Longest name of a survey: with ``-20260125t222600z`` it is the name of a group, of at most 63 characters."""
-Seconds = Annotated[float, _measured({"s": 1.0, "min": 60.0, "h": 3600.0}), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, _measured({"s": 1.0, "min": 60.0, "h": 3600.0}), Field(gt=0, le=1e9, allow_inf_nan=False)]
 """A duration in seconds; ``900s``, ``15min`` and ``1h`` are understood."""
-Minutes = Annotated[float, _measured({"min": 1.0, "s": 1 / 60, "h": 60.0}), Field(gt=0, allow_inf_nan=False)]
+Minutes = Annotated[float, _measured({"min": 1.0, "s": 1 / 60, "h": 60.0}), Field(gt=0, le=1e9, allow_inf_nan=False)]
 """A duration in minutes; the same spellings."""
-Degrees = Annotated[float, _measured({"deg": 1.0, "arcmin": 1 / 60}), Field(gt=0, allow_inf_nan=False)]
+Degrees = Annotated[float, _measured({"deg": 1.0, "arcmin": 1 / 60}), Field(gt=0, le=360, allow_inf_nan=False)]
 """An angle in degrees; ``0.1deg`` and ``6arcmin`` are understood."""
 
 
