@@ -208,9 +208,10 @@ def _forbids(run: RunFact) -> str:
 def _group_nodes(graph: Graph, plan: StagePlan) -> Sequence[Node]:
     """Return the node of a stage of scope group, or those of all partitions."""
     name = graph.wish.group.name
-    read = [graph.nodes[item] for item in plan.stage.reads if item in graph.nodes]
-    many = [nodes for nodes in read if _members(nodes)]
-    whole = tuple(node for nodes in read if not _members(nodes) for node in nodes.values())
+    members = {item.name for item in graph.plans if item.per_observation}
+    read = [item for item in plan.stage.reads if item in graph.nodes]
+    many = [graph.nodes[item] for item in read if item in members]
+    whole = tuple(node for item in read if item not in members for node in graph.nodes[item].values())
     units = [node for nodes in many for node in nodes.values()]
     held = _held(plan, name, whole)
     if held is not None and held.state is State.SKIPPED:
@@ -222,11 +223,6 @@ def _group_nodes(graph: Graph, plan: StagePlan) -> Sequence[Node]:
     if waits or held is not None:
         return [Node(plan, name, State.PENDING, reads=(*units, *whole), block=graph.selected.block)]
     return _survivors(graph, plan, whole, many)
-
-
-def _members(nodes: dict[str, Node]) -> bool:
-    """Whether these are tasks for members: some of them may fail."""
-    return any(node.plan.per_observation for node in nodes.values())
 
 
 def _survivors(graph: Graph, plan: StagePlan, whole: tuple[Node, ...], many: list[dict[str, Node]]) -> Sequence[Node]:

@@ -496,3 +496,15 @@ def test_wanted_spares_every_task_and_the_table_it_copies():
     assert {task.task for task in first.tasks} <= set(first.wanted)
     world.settle()
     assert world.decide().wanted == ()
+
+
+def test_a_group_whose_only_observation_is_incomplete_fails_with_its_sentence():
+    world = World(group_of(1)).arrive(observation(0, state=ObservationState.INCOMPLETE))
+    decision = world.settle()
+    assert decision.tasks == ()
+    status = decision.status
+    assert (status.phase, status.condition("Succeeded").reason) == ("Failed", "MembersFailed")
+    assert "incomplete: 14 of 16 subbands, missing sb03, sb04" in status.message
+    sealed = observation(0, calibrator="3C48")
+    world.observations[sealed.id] = sealed
+    assert world.settle().status.phase == "Published"
