@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from contimg.models.quality import judge
 from contimg.models.spec import Scope, specs
 from contimg.volume.layout import Layout
 
-__all__ = ["EPOCH", "MEMBERS", "STEP", "make", "observation"]
+__all__ = ["MEMBERS", "STEP", "commit", "make", "observation", "sample", "write"]
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=320)
@@ -22,7 +21,8 @@ MEMBERS = 10
 PRODUCTS = 4
 ON_STAGING = 20_000
 """Runs of the last groups whose directories are still there."""
-STAMP = datetime(2024, 1, 1, tzinfo=UTC)
+CONTENT = "five\n"
+"""Of every product."""
 
 
 def unit_of(number: int) -> str:
@@ -70,12 +70,13 @@ def observation(number: int) -> ObservationRecord:
     )
 
 
-def _manifest(stage: str, unit: str, group: str, start: datetime, inputs: tuple[str, ...]) -> Manifest:
+def sample(stage: str, unit: str, group: str, start: datetime, inputs: tuple[str, ...] = ()) -> Manifest:
+    """Return the manifest of a run as large as real ones."""
     spec = specs()[stage]
     products = tuple(
         Product(
             type=spec.home, id=f"{spec.home}_{unit}_{n}", path=f"{unit}_{n}.fits",
-            names=(f"{start:%Y-%m-%d}/{unit}_{n}.fits",), bytes=5, sha256="e" * 64, role=f"r{n}" if n else "",
+            names=(f"{start:%Y-%m-%d}/{unit}_{n}.fits",), bytes=len(CONTENT), sha256="e" * 64, role=f"r{n}" if n else "",
         )
         for n in range(PRODUCTS)
     )  # fmt: skip
@@ -106,44 +107,40 @@ def _group(number: int) -> Iterator[Manifest]:
         units = [unit_of(first + n) for n in range(MEMBERS)] if alone else [group]
         for n, unit in enumerate(units):
             inputs = () if alone else tuple(task_of("convert", unit_of(first + n)) for n in range(MEMBERS))
-            yield _manifest(spec.name, unit, group, EPOCH + (first + n) * STEP, inputs)
+            yield sample(spec.name, unit, group, EPOCH + (first + n) * STEP, inputs)
 
 
-def make(layout: Layout, runs: int, observations: int) -> list[str]:
-    """Write records of so many runs (each with its attempt) and observations; return the tasks of the last group."""
+def make(layout: Layout, runs: int, observations: int) -> None:
+    """Write records of so many runs (each with its attempt) and observations."""
     for number in range(observations):
         record = observation(number)
-        _write(layout.observations / record.date / f"{record.id}.json", record.model_dump_json())
-    product = layout.stage_base / "product"
-    _write(product, "five\n")
-    last: list[str] = []
+        write(layout.observations / record.date / f"{record.id}.json", record.model_dump_json())
     written, number = 0, 0
     while written < runs:
-        last = []
         for manifest in list(_group(number))[: runs - written]:
-            _commit(layout, manifest, product if written >= runs - ON_STAGING else None)
-            last.append(manifest.task)
+            commit(layout, manifest, on_staging=written >= runs - ON_STAGING)
             written += 1
         number += 1
-    return last
 
 
-def _commit(layout: Layout, manifest: Manifest, product: Path | None) -> None:
+def commit(layout: Layout, manifest: Manifest, *, on_staging: bool) -> None:
+    """Write what is left of a run: its manifest and attempt, and its directory if it is still there."""
     content = manifest.model_dump_json()
-    _write(layout.manifests / manifest.date / f"{manifest.task}.json", content)
+    write(layout.manifests / manifest.date / f"{manifest.task}.json", content)
     record = AttemptRecord(
         task=manifest.task, number=1, stage=manifest.stage, unit=manifest.unit, group=manifest.group,
         state=AttemptState.COMMITTED, host="here", pid=1, started=manifest.started, finished=manifest.finished,
         usage=manifest.usage,
     )  # fmt: skip
-    _write(layout.attempts / manifest.task / "1.json", record.model_dump_json())
-    if product is not None:
+    write(layout.attempts / manifest.task / "1.json", record.model_dump_json())
+    if on_staging:
         run = layout.run(specs()[manifest.stage].home, manifest.task)
-        _write(run / "manifest.json", content)
+        write(run / "manifest.json", content)
         for item in manifest.products:
-            os.link(product, run / item.path)
+            write(run / item.path, CONTENT)
 
 
-def _write(path: Path, content: str) -> None:
+def write(path: Path, content: str) -> None:
+    """Write a file; nothing is flushed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)

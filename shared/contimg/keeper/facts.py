@@ -198,10 +198,13 @@ class Answers:
     # -- offers -----------------------------------------------------------------------------------------------------
 
     def _offers(self, needs: Needs, after: str) -> Iterator[Piece]:
-        query = "SELECT record, home, task, at FROM offers WHERE stage = ? AND at BETWEEN ? AND ?"
+        query = (
+            "SELECT record, home, task, at FROM offers "
+            "WHERE stage = ? AND at BETWEEN ? AND ? AND position_deg BETWEEN ? AND ?"
+        )
         found: dict[tuple[str, str], Row] = {}
-        for window in needs.offers:
-            values = (window.stage, text(window.start), text(window.end))
+        for item in needs.offers:
+            values = (item.stage, text(item.start), text(item.end), item.low_deg, item.high_deg)
             found |= {(row["at"], row["task"]): row for row in self.index.rows("cal_registry", query, values)}
         homes = run_homes(self.layout)
         for at, task in sorted(found):
@@ -258,11 +261,13 @@ class Answers:
         root = str(self.layout.attempts)
         marks = {task: mark for task in tasks if (mark := _changed_at(f"{root}/{task}"))}
         query = "SELECT task, stamp, record FROM attempts WHERE task IN"
+        rows = self.index.rows("products", *_inside(query, list(marks)))
         records: dict[str, list[AttemptRecord]] = {}
-        for row in self.index.rows("products", *_inside(query, list(marks))):
+        for row in rows:
             if row["stamp"] == marks[row["task"]]:
                 records.setdefault(row["task"], []).append(AttemptRecord.model_validate_json(row["record"]))
-        for document in read_attempts(self.layout, self.index, marks.keys() - records):
+        known = {row["record"] for row in rows}
+        for document in read_attempts(self.layout, self.index, marks.keys() - records, known):
             records.setdefault(document.name, []).append(document.record)
         facts = {task: try_fact(self.layout, found, self.limits) for task, found in records.items()}
         waits = {task: said for task in marks if (said := _wait(f"{root}/{task}"))}

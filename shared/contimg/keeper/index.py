@@ -104,13 +104,13 @@ class Index:
             writer.execute("BEGIN IMMEDIATE")
             try:
                 yield writer
-                crash.point(f"index.{name}.before")
+                crash.point("index.before")
                 writer.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     writer.execute("ROLLBACK")
                 raise
-            crash.point(f"index.{name}.after")
+            crash.point("index.after")
 
     def rows(self, name: str, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run a query and return its rows; raises as :meth:`begin`."""

@@ -60,7 +60,7 @@ CREATE TABLE offers (
     task TEXT PRIMARY KEY, stage TEXT NOT NULL, key TEXT NOT NULL, at TEXT NOT NULL, position_deg REAL NOT NULL,
     group_id TEXT NOT NULL, verdict TEXT NOT NULL, home TEXT NOT NULL, date TEXT NOT NULL, stamp TEXT NOT NULL,
     record TEXT NOT NULL);
-CREATE INDEX offers_at ON offers (stage, at);
+CREATE INDEX offers_at ON offers (stage, at, position_deg);
 """,
     "data_registry": _PLACES
     + """

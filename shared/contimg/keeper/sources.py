@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -220,11 +220,17 @@ def scan_attempts(layout: Layout, index: Index) -> int:
     return sum(1 for _ in read_attempts(layout, index, _directories(str(layout.attempts))))
 
 
-def read_attempts(layout: Layout, index: Index, tasks: Iterable[str]) -> Iterator[Document[AttemptRecord]]:
-    """Read the records of these tasks, index them if that may be, and give them; unreadable ones are left out."""
+def read_attempts(
+    layout: Layout, index: Index, tasks: Iterable[str], known: Collection[str] = ()
+) -> Iterator[Document[AttemptRecord]]:
+    """Read the records of these tasks, index them if that may be, and give them; unreadable ones are left out.
+
+    Those whose content is ``known`` to be indexed are written only once more, when their directory has settled.
+    """
     for batch in _batches(document for task in tasks for document in _attempts(layout, task)):
-        if index.writable:
-            put_attempts(index, batch)
+        new = [item for item in batch if item.stamp or item.content not in known]
+        if new and index.writable:
+            put_attempts(index, new)
         yield from batch
 
 

@@ -109,9 +109,7 @@ def test_what_a_list_cannot_do_is_told(site, layout, chain):
         with pytest.raises(BadConfig, match=r"observations have no stage; observations are chosen by date, state"):
             list(keeper.queries.rows("observations", Chosen(stage="image")))
         for key in ("nowhere", "a/b/c", "%"):
-            with pytest.raises(
-                BadConfig, match=rf"there are no products with the key '{key}'"
-            ):
+            with pytest.raises(BadConfig, match=rf"there are no products with the key '{key}'"):
                 list(keeper.queries.rows("products", Chosen(after=key)))
 
 
