@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from contimg.errors import BadConfig, BadInput, ResourceExhausted
+from contimg.errors import BadInput, ContimgError
 from contimg.limits import FIRST_YEAR, LAST_YEAR, ProtocolLimits
 from contimg.models.fact import IngestFact, UnsealedFact
 from contimg.models.instrument import FileSet, Hint, Instrument, Piece, Refusal, instruments
@@ -242,25 +243,24 @@ class _Sets:
         BadConfig, ResourceExhausted
             If a record cannot be written.
         """
-        try:
+        found: list[FileSet] = []
+        with self._complained(), _foreign(self.instrument, "could not put files together"):
             found = self._gathered()
-        except Exception as error:  # an instrument is foreign code, a header is anybody's  # noqa: BLE001 - an instrument is foreign code
-            self._complain("put files together", error)
-            return
         for files in found:
-            try:
-                self._settle_one(files)
-            except ValidationError as error:
-                self._refuse_all(files, error)
-            except (BadConfig, ResourceExhausted):
-                raise
-            except Exception as error:  # an instrument is foreign code, a header is anybody's  # noqa: BLE001 - an instrument is foreign code
-                self._complain(f"seal {files.id}", error)
+            with self._complained(), _foreign(self.instrument, f"could not seal {files.id}"):
+                try:
+                    self._settle_one(files)
+                except ValidationError as error:
+                    self._refuse_all(files, error)
         self._put_away()
 
-    def _complain(self, what: str, error: Exception) -> None:
-        name = type(error).__name__
-        self.report.problems.append(f"instrument {self.instrument.name} could not {what} ({name}: {error})")
+    @contextmanager
+    def _complained(self) -> Iterator[None]:
+        """Let a bad input, or a file that cannot be opened now, be a problem of the report; others go on."""
+        try:
+            yield
+        except (BadInput, OSError) as error:
+            self.report.problems.append(str(error))
 
     def _gathered(self) -> list[FileSet]:
         """Return the sets of all files that wait; files that complete an old set bring its files with them."""
@@ -370,15 +370,19 @@ class _Sets:
 
 def _pieces(instrument: Instrument, path: Path) -> tuple[Piece, ...]:
     """Return what an instrument finds in a file; whatever else it raises is the file's end, not ingest's."""
-    try:
+    with _foreign(instrument, f"cannot read {path}, copy it again"):
         return tuple(instrument.read(path))
-    except (BadInput, OSError):
+
+
+@contextmanager
+def _foreign(instrument: Instrument, what: str) -> Iterator[None]:
+    """Turn whatever an instrument did not foresee into a bad input: its code is foreign, a header is anybody's."""
+    try:
+        yield
+    except (ContimgError, OSError):
         raise
-    except Exception as error:  # an instrument is foreign code, a header is anybody's
-        name = type(error).__name__
-        raise BadInput(
-            f"{path} cannot be read by instrument {instrument.name} ({name}: {error}); copy it again"
-        ) from error
+    except Exception as error:
+        raise BadInput(f"instrument {instrument.name} {what} ({type(error).__name__}: {error})") from error
 
 
 def _hint(path: Path) -> Hint | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
 
 from contimg.errors import BadConfig, Retryable
-from contimg.process import Process
+from contimg.process import Process, in_daemon
 from contimg_ingest.scan import Scanner, ScanReport
 
 __all__ = ["ReportLog", "scan_beside", "serve", "watch"]
@@ -82,28 +80,7 @@ async def watch(
 
 async def scan_beside(scanner: Scanner) -> ScanReport:
     """Scan in a thread that may be left behind: a file that hangs must not keep the process from ending."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[ScanReport] = loop.create_future()
-
-    def finish(report: ScanReport | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if report is not None:
-            done.set_result(report)
-        elif error is not None:
-            done.set_exception(error)
-
-    def run() -> None:
-        report, failure = None, None
-        try:
-            report = scanner.scan(datetime.now(UTC))
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(finish, report, failure)
-
-    threading.Thread(target=run, name="ingest-scan", daemon=True).start()
-    return await done
+    return await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
 
 
 class ReportLog:

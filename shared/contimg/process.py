@@ -8,6 +8,7 @@ exit code of the error's class, so that whoever supervises it sees a failure ins
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -18,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from http.server import ThreadingHTTPServer
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import psutil
 import structlog
@@ -33,12 +34,13 @@ from contimg.volume.layout import Layout
 if TYPE_CHECKING:
     from contimg.bus import Bus
 
-__all__ = ["Health", "Process", "start"]
+__all__ = ["Health", "Process", "in_daemon", "start"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LAST_S = 5.0
 """A thread at a hanging disk cannot be cancelled; what it writes is complete or not there, so it is left behind [s]."""
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 Body = Callable[["Process"], Awaitable[None]]
 """What a service does between the start and the end of its process."""
 
@@ -218,6 +220,29 @@ def _is_zombie(child: psutil.Process) -> bool:
         return bool(child.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+async def in_daemon(function: Callable[[], T]) -> T:
+    """Call something in a thread that an exit does not wait for: a file that never answers must not hold it up."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(setter: Callable[[Any], None], value: object) -> None:
+        if not answer.done():
+            setter(value)
+
+    def work() -> None:
+        setter: Callable[[Any], None] = answer.set_result
+        value: object = None
+        try:
+            value = function()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            setter, value = answer.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, setter, value)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await answer
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ from contimg.models.spec import Scope, StageSpec, load, specs, watchers
 from contimg.models.survey import Survey, SurveyStatus
 from contimg.models.task import Event
 from contimg.objectstore import S3Target
+from contimg.process import in_daemon
 from contimg.servers.nats import NatsServer
 from contimg.servers.s3 import EmbeddedS3
 from contimg.volume import disk
@@ -143,27 +143,6 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _in_daemon(function: Callable[[], T]) -> T:
-    """Call something in a thread that an exit does not wait for: a file that never answers must not hold up Ctrl-C."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def settle(setter: Callable[[Any], None], value: object) -> None:
-        if not answer.done():
-            setter(value)
-
-    def work() -> None:
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
-            loop.call_soon_threadsafe(settle, answer.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(settle, answer.set_result, result)
-
-    threading.Thread(target=work, daemon=True).start()
-    return await answer
-
-
 class _Machine:
     """The parts that live as long as the run."""
 
@@ -267,9 +246,9 @@ class _Machine:
         return load(spec.runner)(self.options.layout, one_shot=not self.options.arriving, limits=self.options.limits)
 
     async def _scan(self, scanner: Any) -> Any:
-        report = await _in_daemon(lambda: scanner.scan(datetime.now(UTC)))
+        report = await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
         if not self.options.arriving and datetime.now(UTC) - report.scanned > LONG_SCAN:
-            report = await _in_daemon(lambda: scanner.scan(datetime.now(UTC)))
+            report = await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
         for sentence in report.problems:
             self._tell(sentence)
         return report
