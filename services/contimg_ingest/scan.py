@@ -370,19 +370,20 @@ class _Sets:
 
 def _pieces(instrument: Instrument, path: Path) -> tuple[Piece, ...]:
     """Return what an instrument finds in a file; whatever else it raises is the file's end, not ingest's."""
-    with _foreign(instrument, f"cannot read {path}, copy it again"):
+    with _foreign(instrument, f"cannot read {path}", "; copy it again"):
         return tuple(instrument.read(path))
 
 
 @contextmanager
-def _foreign(instrument: Instrument, what: str) -> Iterator[None]:
+def _foreign(instrument: Instrument, what: str, cure: str = "") -> Iterator[None]:
     """Turn whatever an instrument did not foresee into a bad input: its code is foreign, a header is anybody's."""
     try:
         yield
     except (ContimgError, OSError):
         raise
     except Exception as error:
-        raise BadInput(f"instrument {instrument.name} {what} ({type(error).__name__}: {error})") from error
+        name = type(error).__name__
+        raise BadInput(f"instrument {instrument.name} {what} ({name}: {error}){cure}") from error
 
 
 def _hint(path: Path) -> Hint | None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 SOURCES = ("shared", "services", "operator")
-LIMITS = {"function p90": 40, "longest module": 500, "broad handlers in %": 2.0}
+LIMITS = {"function p90": 40, "longest module": 500, "broad handlers in %": 5.0}
 BROAD = {"Exception", "BaseException"}
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     for name, value in figures.items():
         print(f"{name}: {value:.2f}")
     beyond = [name for name, limit in LIMITS.items() if figures[name] > limit]
-    if figures["test lines / source lines"] < 1.0:
+    if figures["test lines / source lines"] < 1.2:
         beyond.append("test lines / source lines")
     print("beyond the limit: " + ", ".join(beyond) if beyond else "all within the limits")
     return bool(beyond)
