@@ -323,7 +323,7 @@ class _Task:
         wish, selected = self.graph.wish, self.graph.selected
         return Problem(
             group=wish.group,
-            params=self.plan.spec.params.model_validate(self.plan.params),
+            params=self.plan.values,
             members=self.members,
             calibrators=self.calibrators,
             expected=selected.expected,

@@ -14,7 +14,7 @@ from contimg.models.group import ObservationGroup
 from contimg.models.identity import canonical, task_id
 from contimg.models.observation import ObservationRecord
 from contimg.models.pipeline import Pipeline, PipelineStage
-from contimg.models.spec import Scope, StageSpec, effective, nearest
+from contimg.models.spec import Scope, StageParams, StageSpec, complete, nearest
 from contimg.models.task import Limits, Task
 
 __all__ = ["Recipe", "StagePlan", "Wish", "plan_stages", "reference_for"]
@@ -26,8 +26,10 @@ class StagePlan:
 
     spec: StageSpec
     stage: PipelineStage
+    values: StageParams
+    """Its parameters."""
     params: dict[str, Any]
-    """Complete, as plain JSON values."""
+    """The same, complete, as plain JSON values."""
     kept: str
     """JSON of the parameters that differ from the stage's defaults: their share of the recipe."""
     limits: Limits
@@ -142,11 +144,11 @@ def _task_id(stage: str, version: int, unit: str, kept: str, key: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _settings(spec: StageSpec, given: str) -> tuple[str, str]:
-    """Return the complete parameters and those that differ from the defaults, both as JSON."""
-    complete, defaults = effective(spec, json.loads(given)), effective(spec, {})
-    kept = {key: value for key, value in complete.items() if canonical(value) != canonical(defaults[key])}
-    return json.dumps(complete), json.dumps(kept, sort_keys=True)
+def _settings(stage: str, params: type[StageParams], given: str) -> tuple[StageParams, dict[str, Any], str]:
+    """Return the parameters as object and as plain values, and JSON of those that differ from the defaults."""
+    found, defaults = complete(stage, params, json.loads(given)), complete(stage, params, {})
+    kept = {key: value for key, value in found.items() if canonical(value) != canonical(defaults[key])}
+    return params.model_validate(found), found, json.dumps(kept, sort_keys=True)
 
 
 def _plan(stage: PipelineStage, spec: StageSpec, given: Mapping[str, Any], limits: ProtocolLimits) -> StagePlan:
@@ -154,9 +156,9 @@ def _plan(stage: PipelineStage, spec: StageSpec, given: Mapping[str, Any], limit
         text = json.dumps({**stage.params, **given}, sort_keys=True)
     except TypeError as error:
         raise BadConfig(f"spec.stages.{spec.name} holds a value that is no plain JSON: {error}") from error
-    complete, kept = _settings(spec, text)
+    values, params, kept = _settings(spec.name, spec.params, text)
     bounds = Limits(time_s=stage.time_limit_s or spec.time_limit_s, tries=limits.tries)
-    return StagePlan(spec=spec, stage=stage, params=json.loads(complete), kept=kept, limits=bounds)
+    return StagePlan(spec=spec, stage=stage, values=values, params=params, kept=kept, limits=bounds)
 
 
 def plan_stages(

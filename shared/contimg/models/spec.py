@@ -23,6 +23,7 @@ __all__ = [
     "StageOptions",
     "StageParams",
     "StageSpec",
+    "complete",
     "data_types",
     "effective",
     "load",
@@ -267,17 +268,28 @@ def effective(spec: StageSpec, given: dict[str, Any]) -> dict[str, Any]:
     BadConfig
         If a parameter is unknown (the nearest name is offered) or has a wrong value.
     """
+    return complete(spec.name, spec.params, given)
+
+
+def complete(stage: str, params: type[StageParams], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the complete parameters of a class; see :func:`effective`.
+
+    Raises
+    ------
+    BadConfig
+        As :func:`effective`.
+    """
     for key in given:
-        if key not in spec.params.model_fields:
-            hint = nearest(key, spec.params.model_fields)
-            msg = f"stage {spec.name!r} has no parameter {key!r}{hint}"
+        if key not in params.model_fields:
+            hint = nearest(key, params.model_fields)
+            msg = f"stage {stage!r} has no parameter {key!r}{hint}"
             raise BadConfig(msg)
     try:
-        return spec.params.model_validate(given).model_dump(mode="json")
+        return params.model_validate(given).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        msg = f"stage {spec.name!r}, parameter {where!r} = {first['input']!r}: {first['msg']}"
+        msg = f"stage {stage!r}, parameter {where!r} = {first['input']!r}: {first['msg']}"
         raise BadConfig(msg) from error
 
 
