@@ -30,7 +30,7 @@ from contimg.models.fact import Facts
 from contimg.models.group import ObservationGroup
 from contimg.models.instrument import pipelines
 from contimg.models.pipeline import Pipeline
-from contimg.models.reason import Phase, Reason
+from contimg.models.reason import Phase
 from contimg.models.spec import Scope, StageInfo, StageSpec
 from contimg.models.survey import Survey
 from contimg.models.task import Event
@@ -87,6 +87,7 @@ class Host:
         self._statuses = StatusWriter(resources, limits)
         self._surveys = Surveys(keeper, resources, limits)
         self._bus_away = False
+        self._is_listed = False
         self._looked = asyncio.Event()
         self._works: dict[str, Callable[[str], Awaitable[None]]] = {
             "group": self._look,
@@ -110,7 +111,7 @@ class Host:
             If the bus refuses its streams, or us, for good.
         """
         events = await self._bus.subscribe_events(self._on_event)
-        for key in ("streams", "list", "tick", "wanted"):
+        for key in ("streams", "tick", "wanted"):
             self._agenda.add(key)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -201,6 +202,7 @@ class Host:
         self._take_groups(_named(found, ObservationGroup))
         for name in self._surveys.take(_named(found, Survey)):
             self._agenda.add(f"survey/{name}")
+        self._is_listed = True
 
     def _take_groups(self, found: Mapping[str, ObservationGroup]) -> None:
         for name in [name for name in self._groups if name not in found]:
@@ -312,6 +314,8 @@ class Host:
             self._lost(error)
             self._agenda.add("streams", self._limits.rebind_s)
             return
+        finally:
+            self._agenda.add("list")  # the first groups are looked at when there is a queue; a lost change is found
         if self._bus_away:
             self._bus_away = False
             _log.info("the bus is back")
@@ -329,7 +333,7 @@ class Host:
 
     async def _sweep(self, _name: str) -> None:
         """Withdraw what lies in the queue and no active group wants; only when all wishes are known."""
-        if self._bus_away or any(view.edited for view in self._groups.values()):
+        if self._bus_away or not self._is_listed or any(view.edited for view in self._groups.values()):
             return
         for name in await self.asking.withdraw(self._queueable, self._who):
             self._agenda.add(f"group/{name}")
@@ -361,14 +365,9 @@ class Host:
 
         A group whose spec is refused cannot tell; for a day nothing is cleaned up for its sake.
         """
-        now = self._now()
-        return not any(view.edited or self._is_refused(view, now) for view in self._groups.values())
-
-    def _is_refused(self, view: GroupView, now: datetime) -> bool:
-        stalled = view.status.condition("Stalled") if view.status is not None else None
-        if stalled is None or stalled.status != "True" or stalled.reason not in _REFUSED:
-            return False
-        return now - stalled.last_transition_time < timedelta(seconds=self._limits.unwanted_s)
+        since = self._now() - timedelta(seconds=self._limits.unwanted_s)
+        unknown = any(view.edited or view.refused_at > since for view in self._groups.values())
+        return self._is_listed and not unknown
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -383,10 +382,7 @@ class Host:
             Whether files are still to come: then a group that waits for them is not over.
         """
         views = [view for view in map(self._groups.get, names) if view is not None]
-        return self._agenda.is_idle() and all(view.is_over(arriving=arriving) for view in views)
-
-
-_REFUSED = frozenset({Reason.BAD_CONFIG, Reason.NOT_JUDGED})
+        return self._is_listed and self._agenda.is_idle() and all(view.is_over(arriving=arriving) for view in views)
 
 
 def _named(found: Iterable[Resource], kind: type[R]) -> dict[str, R]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from contimg.engine.advance import Decision
 from contimg.host.resources import Status
 from contimg.models.group import GroupStatus, ObservationGroup
-from contimg.models.reason import Phase
+from contimg.models.reason import Phase, Reason
 from contimg.models.survey import Survey, SurveyStatus
 
 __all__ = ["GroupView", "Shown", "SurveyView"]
 
 FINAL = frozenset({Phase.PUBLISHED, Phase.UNPUBLISHED, Phase.FAILED, Phase.SUSPENDED})
 """Phases that time alone does not end."""
+REFUSED = frozenset({Reason.BAD_CONFIG, Reason.NOT_JUDGED})
+"""Reasons for which it is not known what a group wants."""
 
 
 @dataclass
@@ -54,6 +57,14 @@ class GroupView:
     def is_final(self) -> bool:
         """Whether only an edit or new files can move it."""
         return not self.edited and self.phase in FINAL
+
+    @property
+    def refused_at(self) -> datetime:
+        """Since when its wish cannot be told because it is refused; the beginning of time: it is not."""
+        stalled = self.status.condition("Stalled") if self.status is not None else None
+        if stalled is None or stalled.status != "True" or stalled.reason not in REFUSED:
+            return datetime.min.replace(tzinfo=UTC)
+        return stalled.last_transition_time
 
     @property
     def spared(self) -> frozenset[str]:

@@ -407,6 +407,30 @@ async def test_a_group_whose_wish_is_not_known_holds_up_the_clean_up_for_a_while
 
 
 @scene
+async def test_before_the_groups_are_listed_nothing_is_said_and_nothing_swept():
+    """A host that starts knows of no group: an empty wish would release their runs, an empty list their tasks."""
+    o = observatory()
+    async with o.running(workers=0):
+        await o.until(lambda: len(o.bus.queue) == 2)
+    listing = o.resources.list
+
+    async def slow():
+        await asyncio.sleep(100)
+        return await listing()
+
+    o.resources.list = slow
+    o.keeper.wishes.clear()
+    host = o.host()
+    async with o.running(host, workers=0):
+        await asyncio.sleep(90)
+        assert len(o.bus.queue) == 2
+        assert o.keeper.wishes == []
+        assert not host.is_over([], arriving=False)
+        await o.until(lambda: o.keeper.wishes)
+    assert all(o.keeper.wishes)
+
+
+@scene
 async def test_a_run_ends_when_nothing_more_can_happen():
     o = observatory(group_of(2), group_of(1, name="late", observations=Selection(members=(observation(40).id,))))
     host = o.host()
