@@ -76,7 +76,8 @@ def sample(stage: str, unit: str, group: str, start: datetime, inputs: tuple[str
     products = tuple(
         Product(
             type=spec.home, id=f"{spec.home}_{unit}_{n}", path=f"{unit}_{n}.fits",
-            names=(f"{start:%Y-%m-%d}/{unit}_{n}.fits",), bytes=len(CONTENT), sha256="e" * 64, role=f"r{n}" if n else "",
+            names=(f"{start:%Y-%m-%d}/{unit}_{n}.fits",), bytes=len(CONTENT), sha256="e" * 64,
+            role=f"r{n}" if n else "",
         )
         for n in range(PRODUCTS)
     )  # fmt: skip

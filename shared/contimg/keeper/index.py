@@ -24,6 +24,8 @@ Row = sqlite3.Row
 MAGIC = b"SQLite format 3\x00"
 CHECKED_BYTES = 64 * MIB
 """A larger database is not read through at start; damage inside is noticed at use, and mended at the next start."""
+WRITER = ("synchronous=NORMAL", "cache_size=-32768", "wal_autocheckpoint=8000")
+"""A rebuild inserts keys in random order: its indexes should stay in memory (32 MiB each)."""
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REBUILT = "the keeper (contimg run starts one) builds it again from the records beside it"
 
@@ -100,7 +102,7 @@ class Index:
             If it cannot be written: the disk is full, read-only or damaged.
         """
         with self._locks[name], self._explained(name):
-            writer = self._writers.get(name) or self._writers.setdefault(name, self._connect(name))
+            writer = self._writers.get(name) or self._writers.setdefault(name, self._connect(name, *WRITER))
             writer.execute("BEGIN IMMEDIATE")
             try:
                 yield writer
@@ -138,10 +140,11 @@ class Index:
         while self._writers:
             self._writers.popitem()[1].close()
 
-    def _connect(self, name: str) -> sqlite3.Connection:
+    def _connect(self, name: str, *pragmas: str) -> sqlite3.Connection:
         connection = _connect(self.paths[name], self._flags)
         connection.row_factory = Row
-        connection.execute("PRAGMA synchronous=NORMAL")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
         return connection
 
     @contextmanager

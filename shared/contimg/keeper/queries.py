@@ -250,7 +250,7 @@ def _ends_with(real: Path, recorded: str) -> bool:
 
 
 def _records(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
-    return [json.loads(row["record"]) for row in rows]
+    return [json.loads(row["record"]) | {"date": row["date"]} for row in rows]
 
 
 def _runs(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
@@ -268,48 +268,19 @@ def _products(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
     return product_rows(queries.index, queries.layout, rows)
 
 
-def _attempts(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
-    return [json.loads(row["record"]) | {"date": row["date"]} for row in rows]
+def _observations(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    found = _records(queries, rows)
+    return [row | {"found": len(row["files"]), "reasons": "; ".join(row.get("reasons", []))} for row in found]
 
 
-def _observations(_queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
-    records = [json.loads(row["record"]) for row in rows]
-    return [
-        record | {"date": row["date"], "found": len(record["files"]), "reasons": "; ".join(record.get("reasons", []))}
-        for row, record in zip(rows, records, strict=True)
-    ]
-
-
+_MADE = {"date": "date", "group": "group_id", "stage": "stage", "state": ""}
+_TRIED = _MADE | {"state": "state"}
+_SEEN = {"date": "date", "state": "state"}
 LISTS: dict[str, _List] = {
-    "runs": _List(
-        "products",
-        "runs",
-        ("task",),
-        "finished",
-        {"date": "date", "group": "group_id", "stage": "stage", "state": ""},
-        _runs,
-    ),
-    "products": _List(
-        "data_registry",
-        "data_registry",
-        ("task", "path"),
-        "created_at",
-        {"date": "date", "group": "group_id", "stage": "stage", "state": ""},
-        _products,
-    ),
-    "attempts": _List(
-        "products",
-        "attempts",
-        ("task", "number"),
-        "started",
-        {"date": "date", "group": "group_id", "stage": "stage", "state": "state"},
-        _attempts,
-    ),
-    "observations": _List(
-        "ingest", "observations", ("id",), "start", {"date": "date", "state": "state"}, _observations
-    ),
-    "quarantine": _List(
-        "ingest", "quarantine", ("date", "name"), "time", {"date": "date", "state": "reason"}, _records
-    ),
+    "runs": _List("products", "runs", ("task",), "finished", _MADE, _runs),
+    "products": _List("data_registry", "data_registry", ("task", "path"), "created_at", _MADE, _products),
+    "attempts": _List("products", "attempts", ("task", "number"), "started", _TRIED, _records),
+    "observations": _List("ingest", "observations", ("id",), "start", _SEEN, _observations),
+    "quarantine": _List("ingest", "quarantine", ("date", "name"), "time", {**_SEEN, "state": "reason"}, _records),
 }
 """What can be listed."""

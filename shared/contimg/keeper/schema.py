@@ -68,7 +68,7 @@ CREATE TABLE data_registry (
     task TEXT, path TEXT, data_type TEXT NOT NULL, data_id TEXT NOT NULL, role TEXT NOT NULL, home TEXT NOT NULL,
     stage TEXT NOT NULL, date TEXT NOT NULL, group_id TEXT NOT NULL, verdict TEXT NOT NULL, bytes INTEGER NOT NULL,
     sha256 TEXT NOT NULL, created_at TEXT NOT NULL,
-    PRIMARY KEY (task, path)) WITHOUT ROWID;
+    PRIMARY KEY (task, path));
 CREATE INDEX data_registry_created ON data_registry (created_at, task, path);
 CREATE INDEX data_registry_sha256 ON data_registry (sha256);
 CREATE TABLE groups (group_id TEXT PRIMARY KEY, date TEXT NOT NULL, stamp TEXT NOT NULL, record TEXT NOT NULL);
