@@ -88,7 +88,8 @@ class Wish:
         """Return the recipe of one task; its id follows from it."""
         reference, options = reference or {}, options or {}
         raw = record.digest if record is not None and reads_raw else ""
-        key = json.dumps([inputs, raw, reference, options, members, calibrators], sort_keys=True)
+        said = json.dumps(options, sort_keys=True) if options else "{}"
+        key = (tuple(sorted(inputs.items())), raw, tuple(sorted(reference.items())), said, members, calibrators)
         return Recipe(
             task=_task_id(plan.name, plan.spec.recipe_version, unit, plan.kept, key),
             unit=unit,
@@ -128,15 +129,19 @@ class Wish:
         )
 
 
+Pairs = tuple[tuple[str, Any], ...]
+Key = tuple[Pairs, str, Pairs, str, tuple[str, ...], tuple[str, ...]]
+
+
 @lru_cache(maxsize=65536)
-def _task_id(stage: str, version: int, unit: str, kept: str, key: str) -> str:
+def _task_id(stage: str, version: int, unit: str, kept: str, key: Key) -> str:
     """Return the task id; cached, because every decision walks the whole group again."""
-    inputs, raw, reference, options, members, calibrators = json.loads(key)
+    inputs, raw, reference, options, members, calibrators = key
     parts = {
-        "tasks": inputs,
+        "tasks": dict(inputs),
         "raw": raw,
-        "reference": reference,
-        "options": options,
+        "reference": dict(reference),
+        "options": json.loads(options),
         "members": members,
         "calibrators": calibrators,
     }
