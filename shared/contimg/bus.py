@@ -66,9 +66,9 @@ class TaskMessage:
     @property
     def readable(self) -> bool:
         """Whether its schema is this one or the one before; a newer worker may read others."""
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
             return json.loads(self.data).get("schema_version", SCHEMA) in {SCHEMA, SCHEMA - 1}
-        return True  # not JSON at all: parse() says so
+        return True  # nothing that has a version: parse() says so
 
     def parse(self) -> Task:
         """Return the task.

@@ -210,7 +210,8 @@ async def _reap_orphans(pause_s: float = 5.0) -> None:
     while True:
         dead = {child.pid for child in psutil.Process().children() if _is_zombie(child)}
         for pid in dead & seen:
-            os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it is a zombie, there is nothing to wait for
+            with contextlib.suppress(ChildProcessError):  # whoever started it was quicker, in another thread
+                os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - it is a zombie, there is nothing to wait for
         seen = dead - seen
         await asyncio.sleep(pause_s)
 

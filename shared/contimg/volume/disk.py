@@ -51,7 +51,7 @@ def _temporary(path: Path, text: str) -> Iterator[Path]:
     """Give a flushed file with this text beside ``path``; errors of the disk become ours, no crumb stays."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # every container has a process 1, and names are short
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path.parent)
         with temporary.open("w", encoding="utf-8", newline="") as output:
             output.write(text)
             output.flush()
@@ -109,7 +109,7 @@ def move(source: Path, target: Path) -> bool:
 
     From another file system it is copied beside the target first, as ``.tmp-<name>``.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make(target.parent)
     try:
         with _named("move", target.parent):
             source.rename(target)

@@ -52,7 +52,8 @@ class Layout:
     Raises
     ------
     BadConfig
-        If the name of a directory holds a ``$``, which shells and libraries take for a variable.
+        If the name of a directory holds a ``$``, which shells and libraries take for a variable, or raw files arrive
+        nowhere.
     """
 
     stage_base: Path
@@ -65,6 +66,8 @@ class Layout:
                 raise BadConfig(
                     f"{name}: the directory {place} has a '$' in its name, which programs take for a variable"
                 )
+        if not self.incoming_roots:
+            raise BadConfig("CONTIMG_INCOMING_DIR names no directory; name the ones that raw files arrive in")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Layout:

@@ -12,8 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from contimg.errors import BadInput
+from contimg.models.base import Model
 from contimg.models.identity import digest
 from contimg.models.manifest import Manifest, Product
 from contimg.models.observation import ObservationRecord
@@ -23,6 +27,7 @@ from contimg.volume.attempt import MANIFEST
 
 __all__ = ["StageInputs", "recognise"]
 
+M = TypeVar("M", bound=Model)
 Kind = tuple[str, str, str]
 """Data type (empty: a raw file), role and unit of a bare file."""
 
@@ -85,17 +90,28 @@ def _committed(path: Path) -> Run | None:
     for directory in (real, real.parent):
         file = directory / MANIFEST
         if file.is_file():
-            manifest = Manifest.model_validate_json(file.read_bytes())
+            manifest = _parsed(Manifest, file)
             if directory == real or any(directory / product.path == real for product in manifest.products):
                 return Run(directory, manifest)
     return None
 
 
 def _record(path: Path) -> ObservationRecord | None:
-    if path.suffix != ".json":
+    if path.suffix != ".json" or not path.is_file():
         return None
-    text = json.loads(path.read_bytes())
-    return ObservationRecord.model_validate(text) if isinstance(text, dict) and "integrations" in text else None
+    try:
+        text = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return _parsed(ObservationRecord, path) if isinstance(text, dict) and "integrations" in text else None
+
+
+def _parsed(kind: type[M], path: Path) -> M:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        words = error.errors()[0]["msg"]
+        raise BadInput(f"{path} is no {kind.__name__} ({words}); give an undamaged one") from error
 
 
 def _reference_name(spec: StageSpec, path: Path) -> str:

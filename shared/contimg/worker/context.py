@@ -25,13 +25,16 @@ def read_observation(layout: Layout, observation: str) -> ObservationRecord:
     Raises
     ------
     Retryable
-        If it is not there (yet).
+        If it is not there (yet), or damaged.
     """
     path = layout.find_observation(observation)
     if path is None:
         where = layout.observations
         raise Retryable(f"the record of observation {observation} is missing below {where}; ingest writes it anew")
-    return ObservationRecord.model_validate_json(path.read_bytes())
+    try:
+        return ObservationRecord.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise Retryable(f"the record {path} cannot be read; remove it, ingest writes it anew") from error
 
 
 def _input_runs(layout: Layout, task: Task) -> dict[str, list[Run]]:

@@ -90,8 +90,18 @@ class Slot:
         -------
         sequence of dict
             What is to be registered after the run, e.g. ``{"kind": "group", "record": ...}``.
+
+        Raises
+        ------
+        Unforeseen
+            If it raised what is no error of ours and no fault of a disk.
         """
-        return load(self.spec.effect)(run, task, self.layout) if self.spec.effect else ()
+        try:
+            return load(self.spec.effect)(run, task, self.layout) if self.spec.effect else ()
+        except (ContimgError, OSError):
+            raise
+        except Exception as error:  # a stage's code: whatever it raises is this task's end, not the worker's
+            raise Unforeseen(f"{self.spec.effect} raised {type(error).__name__}: {error}") from error
 
 
 async def _thread(function: Callable[..., T], *arguments: Any) -> T:
@@ -178,13 +188,14 @@ class Handling:
             await asyncio.sleep(self._limits.tick_s)
             await _quietly(self._message.in_progress())
             if self._lock is not None:
-                self._lock.touch()
+                with contextlib.suppress(OSError):  # the message must stay ours, whatever became of the file
+                    self._lock.touch()
 
     async def _see_through(self, task: Task) -> None:
         try:
             await self._start(task)
-        except ContimgError as error:  # an effect that failed, a run that the keeper refuses
-            await self._fail(task, await self._open(task), Failure.of(error), Usage())
+        except (ContimgError, Unforeseen) as error:  # an effect that failed, a run that the keeper refuses
+            await self._fail(task, await self._open(task), self._judge(task, error), Usage())
 
     def _count(self, task: Task) -> Tally:
         return tally(read_records(self._layout, task.task), task.round)
@@ -222,7 +233,7 @@ class Handling:
         count = self._count(task)
         if given_up(count, self._limits, task.limits.tries):
             await self._give_up(task, count.last)
-        elif (short := self._short_of_space(task)) > 0:
+        elif (short := await _thread(self._short_of_space, task)) > 0:
             where = self._layout.active(self._slot.spec.workspace)
             await self._wait(task, f"WaitingForSpace: {short} bytes are missing in {where}; free so many")
         else:

@@ -163,11 +163,20 @@ class WarmChild:
         return self._has_ended() or self.attempts >= limits.child_attempts or grown
 
     def _has_ended(self) -> bool:
-        """Look without reaping: while the dead leader keeps its number, its group can be ended safely."""
         try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            return self._look()
         except ChildProcessError:
             return True
+
+    def _look(self) -> bool:
+        """Whether it ended, without reaping it: while the dead leader keeps its number, its group can be ended safely.
+
+        Raises
+        ------
+        ChildProcessError
+            If somebody has reaped it.
+        """
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _resident(self) -> int:
         with contextlib.suppress(psutil.Error):
@@ -176,9 +185,9 @@ class WarmChild:
 
     async def end(self) -> int:
         """Kill the whole group and return how the process ended."""
-        if self._process.returncode is None:  # not reaped yet, so the number is still ours
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            self._look()  # raises when it was reaped: its number may be another's by now
+            os.killpg(self.pid, signal.SIGKILL)
         status = await asyncio.to_thread(self._process.wait)
         self.living.discard(self.pid)
         if self._process.stdin is not None:

@@ -42,6 +42,17 @@ def test_the_last_text_stands_there_and_nothing_else(texts, tmp_path_factory):
     assert [p.name for p in path.parent.iterdir()] == ["b.json"]
 
 
+def test_directories_that_are_made_on_the_way_outlast_a_power_cut(tmp_path, monkeypatch):
+    flushed, real = [], disk._sync
+    monkeypatch.setattr(disk, "_sync", lambda path: (flushed.append(Path(path)), real(path)))
+    disk.write(tmp_path / "a" / "b" / "c.json", "text")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    flushed.clear()
+    (tmp_path / "work").mkdir()
+    assert disk.move(tmp_path / "work", tmp_path / "home" / ".runs" / "task")
+    assert flushed == [tmp_path, tmp_path / "home", tmp_path / "home" / ".runs"]
+
+
 def test_a_reader_never_meets_half_a_file(tmp_path, monkeypatch):
     """Until the rename the old text stands there, whatever was written under the temporary name."""
     path = tmp_path / "status.json"

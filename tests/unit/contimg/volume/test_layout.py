@@ -187,3 +187,8 @@ def test_reference_data_lie_under_the_name_of_their_kind():
 def test_a_name_of_reference_data_leads_nowhere_else(name):
     with pytest.raises(BadInput, match="is not <kind>:<file> with a kind of"):
         PLAIN.reference_file(name)
+
+
+def test_raw_files_arrive_somewhere():
+    with pytest.raises(BadConfig, match="CONTIMG_INCOMING_DIR names no directory"):
+        Layout.from_environment({"CONTIMG_INCOMING_DIR": ":"})

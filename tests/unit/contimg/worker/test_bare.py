@@ -115,3 +115,18 @@ def test_what_no_stage_reads_is_named(files, view, name):
 def test_a_missing_file_is_named(tmp_path, view):
     with pytest.raises(BadInput, match=r"gone\.ms does not exist"):
         recognise(spec_of("image"), [tmp_path / "gone.ms"], view)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("r.json", '{"integrations": 24}', "is no ObservationRecord"),
+        ("r.json", "{garbage", "nothing that stage 'image' reads"),
+        ("run/manifest.json", "{garbage", "is no Manifest"),
+    ],
+)
+def test_a_damaged_record_or_manifest_is_told_in_a_sentence(files, view, name, text, words):
+    path = files(name) / name
+    path.write_text(text)
+    with pytest.raises(BadInput, match=words):
+        recognise(spec_of("image"), [path.parent if name.startswith("run/") else path], view)

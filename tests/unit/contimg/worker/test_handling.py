@@ -11,6 +11,7 @@ import pytest
 from nats_fixture import QUICK, eventually
 from toy_stages import SPEC, toy_task
 
+from contimg.bus import TaskMessage
 from contimg.errors import Damaged, ResourceExhausted, Unavailable
 from contimg.limits import MIB
 from contimg.models.task import Task
@@ -290,6 +291,52 @@ async def test_an_effect_that_fails_is_a_failed_try_and_the_run_stays(bench, mon
     assert calls == [(task.task, False), (task.task, False)], "not on the main thread"
     assert bench.registered[-1] == {"kind": "group", "record": {"group": "g1"}}
     assert sorted(outcomes(bench, task)) == [("committed", "", True), ("failed", "Unavailable", True)]
+
+
+async def test_an_effect_with_a_bug_ends_the_task_and_not_the_worker(bench, monkeypatch):
+    def broken(*_):
+        raise KeyError("plan")
+
+    monkeypatch.setattr("toy_stages.effect", broken)
+    task = toy_task()
+    async with bench.working(spec=SPEC.model_copy(update={"effect": "toy_stages:effect"})):
+        await bench.bus.ask(task)
+        await bench.heard("failed", 2)
+        await bench.drained()
+    assert [error for _, error, _ in outcomes(bench, task)] == ["", "Retryable", "Terminal"]
+    assert "toy_stages:effect raised KeyError: 'plan'" in read_records(bench.layout, task.task)[-1].message
+
+
+async def test_a_damaged_observation_record_fails_the_task_and_not_the_worker(bench):
+    task = toy_task(tries=1).model_copy(update={"observation": "2026-01-25T22:00:13"})
+    path = bench.layout.observations / "2026-01-25" / "2026-01-25T22:00:13.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{garbage")
+    await done(bench, task, "failed")
+    (record,) = read_records(bench.layout, task.task)
+    assert (record.error, record.message) == (
+        "Retryable", f"the record {path} cannot be read; remove it, ingest writes it anew"
+    )  # fmt: skip
+
+
+async def test_a_lock_file_that_somebody_removed_stops_no_heartbeat(bench, tmp_path, monkeypatch):
+    gate, beats, real = tmp_path / "gate", [], TaskMessage.in_progress
+    os.mkfifo(gate)
+
+    async def counted(message):
+        beats.append(message.subject)
+        await real(message)
+
+    monkeypatch.setattr(TaskMessage, "in_progress", counted)
+    task = toy_task("gate", path=str(gate))
+    async with bench.working():
+        await bench.bus.ask(task)
+        await eventually(Path(f"{gate}.here").exists)
+        (bench.layout.locks / task.task).unlink()
+        before = len(beats)
+        await eventually(lambda: len(beats) >= before + 3)
+        await asyncio.to_thread(gate.write_bytes, b"go")
+        await bench.heard("committed")
 
 
 async def test_a_damaged_run_is_moved_aside_and_done_again(bench):

@@ -50,6 +50,16 @@ async def test_it_is_worn_by_attempts_by_growth_and_by_death(child, tmp_path):
     await eventually(lambda: child.is_worn(QUICK))
 
 
+async def test_a_number_that_is_the_childs_no_more_is_not_killed(child, monkeypatch):
+    """An idle child that died may be reaped with the orphans (contimg.process); its number is then free."""
+    killed: list[int] = []
+    psutil.Process(child.pid).kill()
+    await asyncio.to_thread(os.waitpid, child.pid, 0)
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    await child.end()
+    assert killed == []
+
+
 async def test_it_leads_its_own_group_and_keeps_its_requests_from_programs(child, tmp_path):
     note = tmp_path / "pid"
     task = toy_task("fork", path=str(note))
