@@ -2,8 +2,8 @@
 
 Run: ``./run bench keeper`` or ``python tests/bench/bench_keeper.py [--runs N] [--observations N] [--dir DIR]``. A state
 directory with 300 000 runs, as many attempts and 100 000 observations is made first (about 5 GB; kept where ``--dir``
-names a directory). Each step is measured in a process of its own, whose largest memory is that of the step. Ends with 1
-if a bound is missed.
+names a directory). A look is measured in CPU time, right after the commits before it; the rebuild in both. Each step
+has a process of its own, whose largest memory is that of the step. Ends with 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class OnDisk(World):
 
     def answer(self, question: Needs, **_changes: object) -> Facts:
         """Ask the keeper."""
-        begin = time.perf_counter()
+        begin = time.process_time()
         found = self.keeper.facts(question)
-        self.asking_s += time.perf_counter() - begin
+        self.asking_s += time.process_time() - begin
         return found
 
     def commit(self, task: Task) -> None:
@@ -100,9 +100,10 @@ def measure(step: str, directory: Path) -> dict[str, Any]:
     """Do one step and return what it cost."""
     layout = layout_of(directory)
     begin = time.perf_counter()
+    used = time.process_time()
     with Keeper(layout) as keeper:
         took = time.perf_counter() - begin
-        found: dict[str, Any] = {"start_s": took, "read": keeper.report.read}
+        found: dict[str, Any] = {"start_s": took, "cpu_s": time.process_time() - used, "read": keeper.report.read}
         if step == "clean":
             now = datetime.now(UTC)
             keeper.wanted([], now)
@@ -158,12 +159,12 @@ def a_world(keeper: Keeper, first: int, name: str) -> OnDisk:
 
 
 def best_ms(world: OnDisk) -> tuple[float, float]:
-    """Return the shortest of many looks, in milliseconds, and what the keeper took of it."""
+    """Return the shortest of many looks, in milliseconds of CPU time, and what the keeper took of it."""
     times = []
     for _ in range(REPEATS):
-        world.asking_s, begin = 0.0, time.perf_counter()
+        world.asking_s, begin = 0.0, time.process_time()
         world.look()
-        times.append((1e3 * (time.perf_counter() - begin), 1e3 * world.asking_s))
+        times.append((1e3 * (time.process_time() - begin), 1e3 * world.asking_s))
     return min(times)
 
 
@@ -196,7 +197,7 @@ def bench(directory: Path, runs: int, observations: int) -> int:
             path.unlink(missing_ok=True)
     step("start", small)
     rebuilt = step("start", large)
-    rate = rebuilt["read"] / rebuilt["start_s"]
+    rate, cpu_rate = rebuilt["read"] / rebuilt["start_s"], rebuilt["read"] / rebuilt["cpu_s"]
     warm = step("start", large)
     few, many = step("reconcile", small), step("reconcile", large)
     clean = step("clean", large)
@@ -212,12 +213,14 @@ def bench(directory: Path, runs: int, observations: int) -> int:
     for name, value in found.items():
         table.add_row(name, f"{value:.2f}", f"<= {BOUNDS[name]:g}")
     ratio = max(few["reconcile_ms"], many["reconcile_ms"]) / min(few["reconcile_ms"], many["reconcile_ms"])
-    table.add_row(f"rebuild of {rebuilt['read']} records, 1/s", f"{rate:.0f}", f">= {REBUILD:g}")
+    table.add_row(
+        f"rebuild of {rebuilt['read']} records, 1/s", f"{rate:.0f} ({cpu_rate:.0f} by CPU time)", f">= {REBUILD:g}"
+    )
     table.add_row(f"reconcile, {runs} over {SMALL} runs", f"{ratio:.2f}", f"<= {ALIKE:g}")
     Console().print(table)
     Console().print({"rebuilt": rebuilt, "warm": warm, "few": few, "many": many, "clean": clean})
     missed = [name for name, value in found.items() if value > BOUNDS[name]]
-    return int(bool(missed) or rate < REBUILD or ratio > ALIKE)
+    return int(bool(missed) or cpu_rate < REBUILD or ratio > ALIKE)
 
 
 def main() -> int:
