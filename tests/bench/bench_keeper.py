@@ -36,8 +36,8 @@ from contimg.volume.disk import remove
 from contimg.volume.layout import Layout
 
 SMALL = 1000
-DEC_DEG = 16.0
-"""Where nothing else was ever observed: the same neighbours with little and with much on record."""
+DEC_DEG = -3.0
+"""Step in declination: every bench group is where nothing else was ever observed, with neighbours of its own."""
 NEIGHBOURS = 60
 """Runs that offer something in the month before: two a day."""
 REPEATS = 30
@@ -119,7 +119,7 @@ def measure(step: str, directory: Path) -> dict[str, Any]:
 def reconcile(keeper: Keeper, observations: int) -> dict[str, Any]:
     """Take a group of ten from its recordings to the end, and measure a look at it after every round of commits."""
     number = len(list(keeper.layout.groups.glob("bench-*.json")))  # never the same group twice
-    world = a_world(keeper, observations + MEMBERS * (number + 1), f"bench-{number}")
+    world = a_world(keeper, observations + MEMBERS * (number + 1), f"bench-{number}", 16.0 + DEC_DEG * number)
     looks: list[tuple[float, float]] = []
     largest = 0
     while True:
@@ -137,16 +137,16 @@ def reconcile(keeper: Keeper, observations: int) -> dict[str, Any]:
     return {"reconcile_ms": slowest, "keeper_ms": asking, "facts_kib": largest / 1024}
 
 
-def a_world(keeper: Keeper, first: int, name: str) -> OnDisk:
+def a_world(keeper: Keeper, first: int, name: str, dec_deg: float) -> OnDisk:
     """Record ten observations at a declination of their own, with what their neighbours of a month offer."""
     layout = keeper.layout
-    members = [observation(first + n).model_copy(update={"dec_deg": DEC_DEG}) for n in range(MEMBERS)]
+    members = [observation(first + n).model_copy(update={"dec_deg": dec_deg}) for n in range(MEMBERS)]
     for item in members:
         write(layout.record(item), item.model_dump_json())
     for day in range(NEIGHBOURS):
         at = members[0].start - timedelta(hours=12 * (day + 1))
         run = sample("solve", f"{name}-{day}", f"{name}-{day}", at)
-        run = run.model_copy(update={"info": run.info | {"dec_deg": DEC_DEG}})
+        run = run.model_copy(update={"info": run.info | {"dec_deg": dec_deg}})
         commit(layout, run, on_staging=False)
     keeper.scan()
     wish = Selection(start=members[0].start, end=members[-1].start + STEP)
