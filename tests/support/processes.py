@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from commands import clean_environment
 
@@ -42,7 +43,7 @@ class Shard:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.kills: dict[str, int] = dict.fromkeys(MODULES, 0)
 
-    def __enter__(self) -> Shard:
+    def __enter__(self) -> Self:
         self.server.start()
         for name in MODULES:
             self.start(name)
