@@ -38,8 +38,8 @@ CHUNK = 200
 """Keys in one query."""
 SHARE = 0.5
 """Of a page of the bus that a page of facts fills: sizes are those of JSON before it is wrapped."""
-Piece = tuple[str, tuple[Model, ...]]
-"""Cursor after which the next page goes on, and what stands there."""
+Piece = tuple[str, int, tuple[Model, ...]]
+"""Cursor after which the next page goes on, the bytes of what stands there, and that."""
 LAST_DATE = "~"
 """After every date."""
 SLIM = {"files": (), "next_transits": (), "figures": ()}
@@ -101,7 +101,7 @@ class Answers:
         query = "SELECT id, date FROM observations WHERE start >= ? ORDER BY start, id"
         names = [row["id"] for row in self.index.rows("ingest", query, (text(start),))]
         found = self._observations(names, after.partition(" ")[2])
-        slim = ((at, tuple(item.model_copy(update=SLIM) for item in items)) for at, items in found)
+        slim = ((at, size, tuple(item.model_copy(update=SLIM) for item in items)) for at, size, items in found)
         pieces, more = self._fill(slim)
         records = tuple(item for item in pieces if isinstance(item, ObservationRecord))
         return Facts(observations=records, ingest=ingest, more=more)
@@ -121,8 +121,8 @@ class Answers:
         room = self.limits.page_bytes * SHARE
         taken: list[Model] = []
         cursor = ""
-        for at, items in pieces:
-            room -= sum(len(item.model_dump_json()) for item in items)
+        for at, size, items in pieces:
+            room -= size
             if room < 0 and taken:
                 return taken, cursor
             taken += items
@@ -193,7 +193,8 @@ class Answers:
             records = {row["id"]: row["record"] for row in rows}
             for name in chunk:
                 if name in records:
-                    yield f"observation {name}", (ObservationRecord.model_validate_json(records[name]),)
+                    record = records[name]
+                    yield f"observation {name}", len(record), (ObservationRecord.model_validate_json(record),)
 
     # -- offers -----------------------------------------------------------------------------------------------------
 
@@ -208,12 +209,13 @@ class Answers:
             found |= {(row["at"], row["task"]): row for row in self.index.rows("cal_registry", query, values)}
         homes = run_homes(self.layout)
         for at, task in sorted(found):
-            cursor = f"{at} {task}"
+            cursor, row = f"{at} {task}", found[at, task]
             if cursor > after:
-                path = run_path(homes, found[at, task]["home"], task)
-                offer = Offer.model_validate_json(found[at, task]["record"])
-                present = bool(path) and os.path.exists(f"{path}/{MANIFEST}")  # noqa: PTH110 - hundreds of them
-                yield f"offer {cursor}", (offer.model_copy(update={"present": present}),)
+                path = run_path(homes, row["home"], task)
+                offer = Offer.model_validate_json(row["record"])
+                if not path or not os.path.exists(f"{path}/{MANIFEST}"):  # noqa: PTH110 - hundreds of them
+                    offer = offer.model_copy(update={"present": False})
+                yield f"offer {cursor}", len(row["record"]), (offer,)
 
     # -- runs and tries ---------------------------------------------------------------------------------------------
 
@@ -225,7 +227,8 @@ class Answers:
             runs = self._runs(chunk)
             tries = self._tries(chunk)
             for task in chunk:
-                yield f"task {task}", tuple(facts[task] for facts in (runs, tries) if task in facts)
+                items = tuple(facts[task] for facts in (runs, tries) if task in facts)
+                yield f"task {task}", sum(len(item.model_dump_json()) for item in items), items
 
     def _on_record(self, units: Iterable[tuple[str, str]]) -> Iterator[str]:
         for table in ("runs", "attempts"):

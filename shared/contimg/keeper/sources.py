@@ -227,16 +227,16 @@ def read_attempts(
 
     Those whose content is ``known`` to be indexed are written only once more, when their directory has settled.
     """
-    for batch in _batches(document for task in tasks for document in _attempts(layout, task)):
+    root = str(layout.attempts)
+    for batch in _batches(document for task in tasks for document in _attempts(f"{root}/{task}", task)):
         new = [item for item in batch if item.stamp or item.content not in known]
         if new and index.writable:
             put_attempts(index, new)
         yield from batch
 
 
-def _attempts(layout: Layout, task: str) -> Iterator[Document[AttemptRecord]]:
+def _attempts(root: str, task: str) -> Iterator[Document[AttemptRecord]]:
     """Read the records of a task; all carry the stamp of the directory, empty while that may still change."""
-    root = f"{layout.attempts}/{task}"
     try:
         mtime = os.stat(root).st_mtime_ns  # noqa: PTH116 - thousands of them
         names = [name for name in os.listdir(root) if name.endswith(".json") and name[:-5].isdecimal()]  # noqa: PTH208 - same
