@@ -33,6 +33,11 @@ def broken(problem: Problem) -> Answer:
     raise ZeroDivisionError(f"of {problem.group.name}")
 
 
+def unnameable(problem: Problem) -> Answer:
+    """Choose something that has no identity."""
+    return Answer((Choice({"at": problem.now}),))
+
+
 def patient(problem: Problem) -> Answer:
     """Wait."""
     return Answer(block=Block(Reason.WAITING_FOR_CHOICE, "no model yet", again=problem.now + timedelta(hours=1)))

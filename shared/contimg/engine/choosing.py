@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from contimg.engine.plan import StagePlan
 from contimg.models.decide import Answer, Block, Choice, Problem
 from contimg.models.fact import Facts, OfferWindow
+from contimg.models.identity import canonical
 from contimg.models.reason import Reason
 from contimg.models.spec import Scope, load
 
 __all__ = ["choices", "first_record", "units_of", "windows"]
+
+T = TypeVar("T")
 
 
 def choices(
@@ -33,12 +37,16 @@ def choices(
     identify
         Gives the task id that the stage would have with a choice.
     """
-    try:
+
+    def judged() -> tuple[Answer, dict[str, Choice]]:
         answer: Answer = load(plan.spec.decide)(problem)
-        frozen = _frozen(answer, _records(plan, problem, facts), identify)
-    except Exception as error:  # noqa: BLE001 - code of a stage: a group that it cannot judge must not stop the others
-        text = f"stage {plan.name} cannot decide for this group: {type(error).__name__}: {error}"
-        return Block(Reason.NOT_JUDGED, text, stalled=True)
+        canonical([item.options for item in answer.choices])  # what has no identity is refused here
+        return answer, _frozen(answer, _records(plan, problem, facts), identify)
+
+    result = _guarded(judged)
+    if isinstance(result, str):
+        return Block(Reason.NOT_JUDGED, f"stage {plan.name} cannot decide for this group: {result}", stalled=True)
+    answer, frozen = result
     if plan.spec.scope is Scope.PARTITION:
         return answer.block or [frozen.get(item.key, item) for item in answer.choices]
     if frozen:
@@ -46,13 +54,20 @@ def choices(
     return answer.block or answer.choices[:1] or _nothing(plan)
 
 
-def units_of(plan: StagePlan, answer_to: Problem) -> tuple[str, ...]:
-    """Return the units whose records freeze what the stage chose; none if it cannot choose otherwise."""
+def _guarded(call: Callable[[], T]) -> T | str:
+    """Return what code of a stage returns, or in words why it could not."""
     try:
-        answer: Answer = load(plan.spec.decide)(answer_to)
-    except Exception:  # noqa: BLE001 - code of a stage; it is told by choices
+        return call()
+    except Exception as error:  # noqa: BLE001 - code of a stage: a group that it cannot judge must not stop the others
+        return f"{type(error).__name__}: {error}"
+
+
+def units_of(plan: StagePlan, problem: Problem) -> tuple[str, ...]:
+    """Return the units whose records freeze what the stage chose; none if it cannot choose otherwise."""
+    answer = _guarded(lambda: load(plan.spec.decide)(problem))
+    if not isinstance(answer, Answer):
         return ()
-    name = answer_to.group.name
+    name = problem.group.name
     if plan.spec.scope is Scope.PARTITION:
         return tuple(dict.fromkeys(f"{name}.{item.key}" for item in answer.candidates))
     return (name,) if answer.candidates else ()
@@ -62,10 +77,8 @@ def windows(plan: StagePlan, problem: Problem) -> tuple[OfferWindow, ...]:
     """Return which offers of other groups the stage must know; none if it cannot say."""
     if not plan.spec.wants:
         return ()
-    try:
-        return tuple(load(plan.spec.wants)(problem))
-    except Exception:  # noqa: BLE001 - code of a stage; its decide is called with the same problem and tells what is wrong
-        return ()
+    found = _guarded(lambda: tuple(load(plan.spec.wants)(problem)))
+    return () if isinstance(found, str) else found  # decide is called with the same problem and tells what is wrong
 
 
 def _nothing(plan: StagePlan) -> Block:

@@ -75,6 +75,7 @@ def test_what_was_chosen_for_each_partition_is_frozen_until_it_is_reprocessed():
         ("nothing", "Stalled", "NothingToChoose", "stage mosaic decided on nothing"),
         ("broken", "Stalled", "NotJudged", "cannot decide for this group: ZeroDivisionError: of g1"),
         ("missing", "Stalled", "NotJudged", "AttributeError"),
+        ("unnameable", "Stalled", "NotJudged", "cannot decide for this group: "),
         ("patient", "Waiting", "WaitingForChoice", "no model yet"),
     ],
 )
@@ -118,3 +119,14 @@ def test_the_first_record_is_the_first_try_else_the_run():
     world.now += timedelta(hours=2)
     world.commit(task)
     assert first_record(world.everything(), task.task) == world.now
+
+
+@pytest.mark.parametrize(("wants", "count"), [("window", 2), ("broken_window", 0)])
+def test_a_stage_that_cannot_say_what_it_wants_asks_for_nothing(wants, count):
+    specs = toy_specs()
+    specs["solve"] = specs["solve"].model_copy(update={"wants": f"deciding:{wants}"})
+    world = World(group_of(2), specs=specs).arrive(observation(0), observation(1))
+    for task in world.decide().tasks:
+        world.commit(task)
+    world.decide()
+    assert len({window for question in world.questions for window in question.offers}) == count
