@@ -23,22 +23,21 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from keeper_state import STEP, observation, sample, write
+import paper_stages
+from keeper_state import observation, write
 
 from contimg.bus import Asked, Bus
-from contimg.errors import Unavailable
 from contimg.host.files import FileResources
 from contimg.host.host import Host
 from contimg.keeper.keeper import Keeper
 from contimg.keeper.service import KeeperClient, serve_keeper
-from contimg.models.fact import GroupRecord, IngestFact
-from contimg.models.quality import Verdict
-from contimg.models.spec import Scope, specs
+from contimg.limits import ProtocolLimits
+from contimg.models.fact import IngestFact
+from contimg.models.spec import specs
 from contimg.models.task import Task
 from contimg.servers.nats import NatsServer
-from contimg.streams import rpc_subject
 from contimg.telemetry import configure_logging
 from contimg.volume.layout import Layout
 
@@ -77,9 +76,9 @@ def prepare(directory: Path, groups: int, members: int) -> None:
     write(layout.ingest_fact, IngestFact(scanned=datetime.now(UTC)).model_dump_json())
 
 
-async def connect() -> Bus:
+async def connect(limits: ProtocolLimits | None = None) -> Bus:
     """Connect to the server that the environment names."""
-    return await Bus.connect(*(os.environ[f"BENCH_{name}"] for name in ("URL", "USER", "PASSWORD")))
+    return await Bus.connect(*(os.environ[f"BENCH_{name}"] for name in ("URL", "USER", "PASSWORD")), limits=limits)
 
 
 # -- the three processes --------------------------------------------------------------------------------------------
@@ -118,56 +117,8 @@ async def host(directory: Path) -> None:
 
 async def work(directory: Path) -> None:
     """Commit whatever is asked for, without doing it."""
-    layout, product = layout_in(directory), directory / "product"
-    write(product, "five\n")
-    async with await connect() as bus, asyncio.TaskGroup() as tasks:
-        for name, spec in specs().items():
-            if spec.scope is not Scope.WATCHER:
-                tasks.create_task(_stage(bus, layout, product, name))
-
-
-async def _stage(bus: Bus, layout: Layout, product: Path, stage: str) -> None:
-    while True:
-        try:
-            message = await bus.fetch(stage)
-        except Unavailable:
-            await asyncio.sleep(0.2)  # the host has not made the consumer yet
-            continue
-        if message is not None:
-            await _commit(bus, layout, product, message.parse())
-            await message.ack()
-
-
-async def _commit(bus: Bus, layout: Layout, product: Path, task: Task) -> None:
-    start = datetime.fromisoformat(f"{task.date}T00:00:00+00:00")
-    inputs = tuple(name for names in task.inputs.values() for name in names)
-    manifest = sample(task.stage, task.unit, task.group, start + STEP, inputs)
-    changes = {"task": task.task, "date": task.date, "params": task.params, "info": _info(task)}
-    manifest = manifest.model_copy(update=changes)
-    run = layout.run(task.home, task.task)
-    write(run / "manifest.json", manifest.model_dump_json())
-    for item in manifest.products:
-        os.link(product, run / item.path)
-    told = {"task": task.task, "group": task.group}
-    await bus.event("started", task.stage, task.unit, told)
-    await bus.request(rpc_subject(bus.shard, "register"), {"kind": "run", "task": task.task, "home": task.home})
-    if task.stage == "publish":
-        record = GroupRecord(
-            group=task.group, spec_digest=task.spec_digest, task=task.task, published=True, policy="unless-failed",
-            verdict=Verdict.PASS, at=datetime.now(UTC), members=task.members,
-        )  # fmt: skip
-        payload = {"kind": "group", "record": record.model_dump(mode="json")}
-        await bus.request(rpc_subject(bus.shard, "register"), payload)
-    await bus.event("committed", task.stage, task.unit, told)
-
-
-def _info(task: Task) -> dict[str, object]:
-    """Return what later stages rely on."""
-    if task.stage == "publish":
-        return {"publish": True, "reason": "", "verdict": "pass", "policy": "unless-failed"}
-    if task.stage == "solve":
-        return {"mode": "own", "calibrator": "3C48", "transit": f"{task.date}T00:00:00Z", "dec_deg": 33.0}
-    return {}
+    async with await connect(ProtocolLimits(fetch_s=0.05)) as bus:
+        await paper_stages.work(bus, layout_in(directory))
 
 
 # -- the measurement ------------------------------------------------------------------------------------------------
