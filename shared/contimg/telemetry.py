@@ -1,4 +1,4 @@
-"""Structured logs, and Prometheus metrics behind a switch (``CONTIMG_METRICS_PORT``)."""
+"""Structured logs, and the Prometheus metrics that every process serves (:mod:`contimg.process`)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ import sys
 from typing import TextIO
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = [
-    "ATTEMPT_SECONDS",
-    "PEAK_BYTES",
-    "QUEUE",
-    "TASKS",
-    "configure_logging",
-    "serve_metrics",
-]
+__all__ = ["ATTEMPT_SECONDS", "PEAK_BYTES", "QUEUE", "TASKS", "configure_logging"]
 
 TASKS = Counter("contimg_tasks", "Attempts by what became of them.", ["stage", "outcome"])
 """Outcomes: started, committed, adopted, failed, handed_back, dead."""
@@ -70,11 +63,3 @@ class _LoggerFactory:
 
     def __call__(self, *_: object) -> structlog.PrintLogger:
         return structlog.PrintLogger(self._stream or sys.stderr)
-
-
-def serve_metrics() -> int:
-    """Serve the metrics if ``CONTIMG_METRICS_PORT`` is set; returns the port, 0 if it is not."""
-    port = int(os.environ.get("CONTIMG_METRICS_PORT") or 0)
-    if port:
-        start_http_server(port)
-    return port

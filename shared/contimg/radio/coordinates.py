@@ -28,7 +28,6 @@ __all__ = [
     "separation",
     "to_ms",
     "transit",
-    "unwrap_ra_deg",
     "utc",
 ]
 
@@ -164,14 +163,6 @@ def separation(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike)
     half_ra = (np.asarray(ra1, np.float64) - np.asarray(ra2, np.float64)) / 2
     h = np.sin((first - second) / 2) ** 2 + np.cos(first) * np.cos(second) * np.sin(half_ra) ** 2
     return np.asarray(2 * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0))))
-
-
-def unwrap_ra_deg(ra_deg: ArrayLike) -> Floats:
-    """Return right ascensions made continuous over 0/360 [deg], shape (N,).
-
-    Neighbours must be less than 180 degrees apart; the order may be any if the whole set spans less than that.
-    """
-    return np.asarray(np.unwrap(np.asarray(ra_deg, np.float64), period=360.0))
 
 
 def utc(jd_utc: float) -> datetime:

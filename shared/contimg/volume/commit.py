@@ -32,6 +32,11 @@ from contimg.volume.soundness import check_products
 __all__ = ["Reply", "adopt", "commit", "read_run", "run_checksum", "usable_run", "write_manifest"]
 
 _log = structlog.get_logger(__name__)
+KEPT = (
+    "task", "stage", "recipe_version", "unit", "group", "params", "raw_digest", "observation", "members", "calibrators",
+    "options", "reference",
+)  # fmt: skip
+"""What a manifest says in the words of its task; with date and inputs the task can be made again from it."""
 _OURS = {ATTEMPT, LOG, MANIFEST, ".lock"}
 
 
@@ -136,22 +141,11 @@ def write_manifest(workdir: Path, record: AttemptRecord, task: Task, reply: Repl
     """
     result = reply.result
     manifest = Manifest(
-        task=task.task,
-        stage=task.stage,
-        recipe_version=task.recipe_version,
+        **{name: getattr(task, name) for name in KEPT},
         version=_version(),
-        unit=task.unit,
-        group=task.group,
         date=result.date or task.date,
-        params=task.params,
         inputs=reply.inputs,
         raw=reply.raw,
-        raw_digest=task.raw_digest,
-        observation=task.observation,
-        members=task.members,
-        calibrators=task.calibrators,
-        options=task.options,
-        reference=task.reference,
         products=tuple(_product(workdir, draft) for draft in result.products),
         figures=result.figures,
         verdict=worst(figure.verdict for figure in result.figures),

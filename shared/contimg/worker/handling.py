@@ -167,8 +167,7 @@ class Handling:
         try:
             answer = await self._bus.request(rpc_subject(self._bus.shard, "inputs"), {"digest": task.inputs_digest})
         except ContimgError as error:
-            _log.warning("inputs not to be had; handed back", task=task.task, error=str(error))
-            await _quietly(self._message.nak(self._limits.busy_s))
+            await self._wait(task, f"the keeper does not give the inputs of this task: {error}")
             return None
         inputs = {home: tuple(tasks) for home, tasks in answer["inputs"].items()}
         return task.model_copy(update={"inputs": inputs, "inputs_digest": ""})

@@ -12,13 +12,16 @@ from contimg.models.spec import spec_of
 from contimg.models.task import Limits, Task
 from contimg.stage import Run
 from contimg.volume.attempt import new_record
-from contimg.volume.commit import write_manifest
+from contimg.volume.commit import KEPT, write_manifest
 from contimg.volume.layout import Layout
 from contimg.worker.reply import read_reply
 from contimg.worker.warm import WarmChild
 from contimg.worker.watch import Pulse, Watch
 
 __all__ = ["repeat", "task_of"]
+
+SLOWER = 10
+"""A repetition may take so many times as long: its pipeline may have raised the limit of the stage."""
 
 
 def task_of(manifest: Manifest) -> Task:
@@ -36,10 +39,9 @@ def task_of(manifest: Manifest) -> Task:
     inputs: dict[str, tuple[str, ...]] = {}
     for item in manifest.inputs:
         inputs[item.home] = (*inputs.get(item.home, ()), item.task)
-    kept = ("task", "stage", "recipe_version", "unit", "group", "date", "params", "raw_digest", "reference")
-    more = ("observation", "members", "calibrators", "options")
-    known = {name: getattr(manifest, name) for name in (*kept, *more)}
-    return Task(home=spec.home, inputs=inputs, limits=Limits(time_s=spec.time_limit_s), **known)
+    known = {name: getattr(manifest, name) for name in (*KEPT, "date")}
+    limits = Limits(time_s=max(spec.time_limit_s, SLOWER * manifest.usage.wall_s))
+    return Task(home=spec.home, inputs=inputs, limits=limits, **known)
 
 
 async def repeat(

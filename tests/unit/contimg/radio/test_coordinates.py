@@ -96,15 +96,6 @@ def test_separation_is_right_for_small_and_large_angles():
     assert co.separation(6.28, 0.0, 6.28 - 2 * np.pi, 0.0) == pytest.approx(0, abs=1e-12)
 
 
-def test_a_strip_over_ra_0_is_made_continuous():
-    strip = (np.arange(355.0, 368.0, 1.292)) % 360
-    flat = co.unwrap_ra_deg(strip)
-    np.testing.assert_allclose(np.diff(flat), 1.292, atol=1e-9)
-    mixed = co.unwrap_ra_deg([0.5, 359.0, 1.5, 358.0])
-    assert np.ptp(mixed) == pytest.approx(3.5)
-    np.testing.assert_array_equal(co.unwrap_ra_deg([10.0, 20.0]), [10.0, 20.0])
-
-
 def test_julian_dates_and_datetimes():
     when = datetime(2026, 1, 25, 22, 26, 5, 500000, tzinfo=UTC)
     assert co.jd(when) == pytest.approx(jd_of("2026-01-25T22:26:05.5"), abs=1e-9)

@@ -100,16 +100,6 @@ def test_the_sky_is_back_after_a_sidereal_day(when, apparent, observer):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(0, 360), st.lists(st.floats(-179, 179), max_size=20))
-def test_unwrapped_right_ascensions_are_continuous_and_the_same_directions(first, steps):
-    track = np.concatenate([[first], first + np.cumsum(steps)])
-    found = co.unwrap_ra_deg(track % 360)
-    assert (np.abs(np.diff(found)) < 180).all()
-    assert np.abs((found - track + 180) % 360 - 180).max() < 1e-6
-    np.testing.assert_allclose(np.diff(found), steps, atol=1e-6)
-
-
-@settings(max_examples=100, deadline=None)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
 def test_julian_dates_and_times_are_inverse(when):
     assert abs((co.utc(co.jd(when)) - when).total_seconds()) < 1e-4

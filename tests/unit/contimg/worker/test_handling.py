@@ -239,6 +239,15 @@ async def test_other_recipe_versions_and_schemas_are_handed_back(bench):
     assert info.state.messages == 2  # the newer ones wait for a newer worker, rubbish is gone
 
 
+async def test_inputs_that_the_keeper_does_not_have_are_waited_for_with_a_reason(bench):
+    task = toy_task().model_copy(update={"inputs_digest": "0" * 64})
+    async with bench.working():
+        await bench.bus.ask(task)
+        (waiting, *_) = await bench.heard("progress")
+    assert "the keeper does not give the inputs of this task: " in waiting.data["what"]
+    assert json.loads(bench.layout.wait(task.task).read_bytes())["sentence"] == waiting.data["what"]
+
+
 async def test_no_start_without_space(bench):
     task = toy_task()
     floor = 2**60

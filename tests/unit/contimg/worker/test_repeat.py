@@ -56,6 +56,13 @@ def test_the_task_is_the_one_that_was_asked_for(layout):
     assert task_of(manifest).model_dump(exclude={"limits"}) == task.model_dump(exclude={"limits"})
 
 
+def test_a_task_that_took_longer_than_its_stage_usually_may_is_given_the_time(layout):
+    manifest = committed(layout, toy_task()).manifest
+    assert task_of(manifest).limits.time_s == SPEC.time_limit_s
+    slow = manifest.model_copy(update={"usage": Usage(wall_s=2 * SPEC.time_limit_s)})
+    assert task_of(slow).limits.time_s == 20 * SPEC.time_limit_s
+
+
 def test_another_recipe_is_not_repeated(layout):
     manifest = committed(layout, toy_task()).manifest.model_copy(update={"recipe_version": 7})
     with pytest.raises(BadConfig, match="was made by recipe 7 of stage toy, installed is 1; install the release"):
