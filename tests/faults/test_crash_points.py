@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def _check(bench: Bench, task: Task, scenario: str, root: Path) -> None:
     assert numbers == sorted(set(numbers))
     assert "running" not in {record.state for record in records}
     left = list(bench.layout.active("").glob("*/*"))
-    assert all(is_abandoned(path, 0) for path in left), "what is left must be for the clean-up to take"
+    assert all(is_abandoned(path, 0, time.time()) for path in left), "what is left must be for the clean-up to take"
     assert not {path.name for path in left} & {f"{task.task}-{record.number}" for record in records}
     runs = bench.layout.runs("image")
     kept_aside = [f"{task.task}.damaged-1"] if scenario == "damaged" else []

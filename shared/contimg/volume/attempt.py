@@ -214,12 +214,18 @@ def has_live_holder(path: Path) -> bool:
     return False
 
 
-def is_abandoned(path: Path, after_s: float) -> bool:
-    """Whether nobody works in an attempt directory and nothing was done to it for ``after_s`` (P12)."""
-    if not path.is_dir() or has_live_holder(path):
+def is_abandoned(path: Path, after_s: float, now_s: float) -> bool:
+    """Whether nobody works in an attempt directory and nothing was done to it for ``after_s`` (P12).
+
+    ``now_s`` is in seconds since 1970.
+    """
+    try:
+        if has_live_holder(path):
+            return False
+        newest = max([path.stat().st_mtime, *(item.lstat().st_mtime for item in path.iterdir())])
+    except (FileNotFoundError, NotADirectoryError):  # it became a run meanwhile, or its worker removes it
         return False
-    newest = max([path.stat().st_mtime, *(item.lstat().st_mtime for item in path.iterdir())])
-    return time.time() - newest >= after_s
+    return now_s - newest >= after_s
 
 
 def settle(layout: Layout, task: str, run: Path) -> list[AttemptRecord]:

@@ -89,7 +89,7 @@ def test_a_directory_without_a_record_is_left_to_the_clean_up(layout):
     path = layout.active("toying") / f"{TASK.task}-5"
     path.mkdir(parents=True)
     assert settle(layout, TASK.task, run_of(layout)) == []
-    assert is_abandoned(path, 0)
+    assert is_abandoned(path, 0, time.time())
     assert opened(layout).record.number == 6
 
 
@@ -113,12 +113,22 @@ def test_abandoned_is_free_and_old(layout):
     attempt = opened(layout)
     for path in [*attempt.path.iterdir(), attempt.path]:
         os.utime(path, (0, 0))
-    assert not is_abandoned(attempt.path, 3600)
+    now = time.time()
+    assert not is_abandoned(attempt.path, 3600, now)
     attempt.release()
-    assert is_abandoned(attempt.path, 3600)
-    os.utime(attempt.path)
-    assert not is_abandoned(attempt.path, 3600)
-    assert not is_abandoned(attempt.path / "none", 0)
+    assert is_abandoned(attempt.path, 3600, now)
+    os.utime(attempt.path, (now, now))
+    assert not is_abandoned(attempt.path, 3600, now)
+    assert not is_abandoned(attempt.path / "none", 0, now)
+    assert not is_abandoned(attempt.path / "attempt.json", 0, now)
+
+
+def test_a_directory_that_vanishes_while_it_is_looked_at_is_not_abandoned(layout, monkeypatch):
+    attempt = opened(layout)
+    attempt.release()
+    gone = [attempt.path / "temporary of the stage"]
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda _: iter(gone))
+    assert not is_abandoned(attempt.path, 0, time.time())
 
 
 def test_unreadable_records_are_left_out(layout):

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -301,7 +302,7 @@ class Protocol(RuleBasedStateMachine):
         assert [path.name for path in name.parent.iterdir()] == ["x"]
         assert name.samefile(run.path / "x")
         left = list(self.layout.active("toying").iterdir())
-        assert all(is_abandoned(path, 0) for path in left), "what is left must be for the clean-up to take"
+        assert all(is_abandoned(path, 0, time.time()) for path in left), "what is left must be for the clean-up to take"
         assert not {path.name for path in left} & {f"{self.task.task}-{r.number}" for r in self.records()}
         states = {record.number: record.state for record in self.records()}
         assert states[run.manifest.attempt] == "committed"
