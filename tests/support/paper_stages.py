@@ -40,7 +40,8 @@ async def work(bus: Bus, layout: Layout, task_s: float = 0.0, started: Callable[
     product = layout.stage_base / "product"
     write(product, "five\n")
     stages = [name for name, spec in specs().items() if spec.scope is not Scope.WATCHER]
-    while True:
+    me = asyncio.current_task()
+    while me is None or not me.cancelling():  # wait_for of Python 3.11, in the client, may lose a cancellation
         for name in stages:
             try:
                 message = await bus.fetch(name)

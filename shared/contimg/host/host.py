@@ -130,11 +130,12 @@ class Host:
         while not until():
             self._looked.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):  # wait_for of Python 3.11 may lose a cancellation
+                async with asyncio.timeout(1.0):
                     await self._looked.wait()
 
     async def _reconcile(self) -> None:
-        while True:
+        me = asyncio.current_task()
+        while me is None or not me.cancelling():  # wait_for of Python 3.11, in the client, may lose a cancellation
             key = await self._agenda.next()
             kind, _, name = key.partition("/")
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -454,6 +455,25 @@ async def test_a_sealed_observation_wakes_who_waits():
         await o.bus.event("sealed", "ingest", observation(1).id, {})
         await o.until(lambda: len([t for t in o.started if t.stage == "convert"]) == 2)
         assert o.now() - begin < timedelta(seconds=5)
+
+
+@scene
+async def test_a_cancellation_that_a_client_swallows_ends_the_host_all_the_same():
+    """``wait_for`` of Python 3.11 may lose one: the call returns as if nothing had been."""
+    o = observatory()
+    answer = o.keeper.facts
+
+    async def deaf(needs):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        return await answer(needs)
+
+    o.keeper.facts = deaf
+    running = asyncio.create_task(o.host().run())
+    await asyncio.sleep(2)
+    running.cancel()
+    async with asyncio.timeout(60):
+        await asyncio.wait({running})
 
 
 @scene
