@@ -140,15 +140,19 @@ class WarmChild:
             self._base_bytes = self._resident()
         self.attempts += 1
         request = {"task": task.model_dump(mode="json"), "workdir": str(workdir)}
-        assert self._process.stdin is not None  # noqa: S101 - a pipe by construction
-        with contextlib.suppress(BrokenPipeError):  # then the read below finds the end
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+        await asyncio.to_thread(self._send, request)
         while True:
             message = await self._read()
             if "progress" not in message:
                 return message
             progress(*message["progress"])
+
+    def _send(self, request: dict[str, Any]) -> None:
+        """Write a request; waits while the pipe is full, which a child that stands still never empties."""
+        assert self._process.stdin is not None  # noqa: S101 - a pipe by construction
+        with contextlib.suppress(BrokenPipeError):  # then the next read finds the end
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
 
     async def _read(self) -> dict[str, Any]:
         line = await self._replies.readline()

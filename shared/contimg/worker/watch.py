@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,22 @@ class Pulse:
             raise Frozen
 
 
-def _resident(pid: int) -> int:
+def _processes(pid: int) -> Iterator[psutil.Process]:
+    """Give a child and its descendants, without the guard, as long as they are there."""
     with contextlib.suppress(psutil.Error):
-        return int(psutil.Process(pid).memory_info().rss)
-    return 0
+        child = psutil.Process(pid)
+        for process in [child, *child.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                if process.name() != GUARD:
+                    yield process
+
+
+def _resident(pid: int) -> int:
+    total = 0
+    for process in _processes(pid):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
 
 
 @dataclass
@@ -80,16 +92,12 @@ class GroupMeter:
     def sample(self) -> int:
         """Read the accounts and return the resident bytes of the group now."""
         resident, cpu, written = 0, 0.0, 0
-        with contextlib.suppress(psutil.Error):
-            child = psutil.Process(self.pid)
-            for process in [child, *child.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    if process.name() == GUARD:
-                        continue
-                    resident += process.memory_info().rss
-                    times = process.cpu_times()
-                    cpu += times.user + times.system + times.children_user + times.children_system
-                    written += process.io_counters().write_bytes
+        for process in _processes(self.pid):
+            with contextlib.suppress(psutil.Error):
+                resident += process.memory_info().rss
+                times = process.cpu_times()
+                cpu += times.user + times.system + times.children_user + times.children_system
+                written += process.io_counters().write_bytes
         self.cpu_s, self.written = max(self.cpu_s, cpu), max(self.written, written)
         self.peak = max(self.peak, resident, self._high_water())
         return resident
@@ -140,7 +148,8 @@ class Watch:
         if self._group is None:
             return
         limit, used = int(self._limits.memory_fraction * self._group.limit), self._group.used()
-        if used > limit and resident >= max((_resident(pid) for pid in WarmChild.living), default=0):
+        others = WarmChild.living - {self._child.pid}
+        if used > limit and resident >= max(map(_resident, others), default=0):
             raise self._exhausted(
                 f"used {resident} bytes of memory; with all that shares its control group these are {used} bytes, the "
                 f"limit is {limit} bytes"

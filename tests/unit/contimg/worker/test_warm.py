@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,14 +123,25 @@ async def test_a_control_group_with_room_ends_nobody(child, tmp_path, monkeypatc
     read_reply(await Watch(child, toy_task("slow"), QUICK, Pulse(QUICK)).run(workdir(tmp_path, "a"), print))
 
 
-async def test_the_larger_of_two_children_is_ended(layout, tmp_path, monkeypatch):
+async def test_the_smaller_of_two_children_goes_on(child, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "memory_group", lambda: charged(tmp_path, 921))
-    monkeypatch.setattr(module, "_resident", lambda _pid: 1 << 50)  # somebody else's child
-    one = await WarmChild.start(SPEC, layout)
-    try:
-        read_reply(await Watch(one, toy_task("slow"), QUICK, Pulse(QUICK)).run(workdir(tmp_path, "a"), print))
-    finally:
-        await one.end()
+    monkeypatch.setattr(WarmChild, "living", {child.pid, os.getpid()})  # we are the larger one: we hold this child too
+    answer = await Watch(child, toy_task("slow"), QUICK, Pulse(QUICK)).run(workdir(tmp_path, "a"), print)
+    assert read_reply(answer).result.products
+
+
+async def test_a_child_that_stands_still_does_not_stop_us(child, tmp_path):
+    """A task of thousands of members does not fit into a pipe that nobody reads."""
+    await child.converse(toy_task(), workdir(tmp_path, "a"), lambda *_: None)
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await child.converse(toy_task(text="x" * MIB), workdir(tmp_path, "b"), lambda *_: None)
+
+
+async def test_what_a_child_holds_is_that_of_its_programs_too(child):
+    alone = psutil.Process().memory_info().rss
+    assert module._resident(os.getpid()) > alone + psutil.Process(child.pid).memory_info().rss / 2
 
 
 @pytest.mark.parametrize(("kernel", "error"), [(1, ResourceExhausted), (0, ChildDied)])
