@@ -60,12 +60,20 @@ class Asking:
             last = asked.get((task.task, task.round))
             if last is not None and now - last < timedelta(seconds=self._limits.ask_again_s):
                 continue
-            answer = await self._bus.ask(await self._fitting(task))
+            answer = await self._put(await self._fitting(task))
             if answer is Asked.FULL:
                 self.full.add(group)
                 return
             asked[task.task, task.round] = now
             self.accepted += answer is Asked.ACCEPTED
+
+    async def _put(self, task: Task) -> Asked:
+        """Put a task into the queue; one of an earlier round that waits there for its next try makes room."""
+        answer = await self._bus.ask(task)
+        if answer is Asked.ALREADY and task.round > 0:
+            await self._bus.withdraw(task.stage, task.task)
+            answer = await self._bus.ask(task)
+        return answer
 
     async def _fitting(self, task: Task) -> Task:
         """Leave inputs that are too many for a message with the keeper."""
@@ -81,6 +89,7 @@ class Asking:
     def forget_all(self) -> None:
         """Forget everything: the queue was made anew."""
         self._asked.clear()
+        self.full.clear()
 
     async def withdraw(self, wanted: Callable[[], set[str]], who: Callable[[str], set[str]]) -> set[str]:
         """Take out of the queue what no group wants; return the groups that came to want some of it meanwhile.

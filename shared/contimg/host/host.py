@@ -17,7 +17,7 @@ import structlog
 
 from contimg.bus import Bus
 from contimg.engine.advance import Decision
-from contimg.errors import BadConfig, Retryable, Unavailable
+from contimg.errors import BadConfig, ContimgError, Unavailable
 from contimg.host.agenda import Agenda
 from contimg.host.asking import Asking
 from contimg.host.judging import Judge, KeeperFace, refusal
@@ -140,7 +140,9 @@ class Host:
             kind, _, name = key.partition("/")
             try:
                 await self._works[kind](name)
-            except Retryable as error:
+            except ContimgError as error:
+                if kind == "streams":
+                    raise  # a bus that refuses its streams refuses everything
                 _log.warning("tried again", what=key, error=str(error))
                 self._agenda.add(key, self._limits.silent_again_s)
             finally:
@@ -299,7 +301,7 @@ class Host:
         for name, view in self._groups.items():
             try:
                 await self._statuses.write(view.group, view.shown, view.status, held=False)
-            except Retryable as error:
+            except ContimgError as error:
                 _log.warning("status not written", group=name, error=str(error))
 
     # -- the bus ------------------------------------------------------------------------------------------------

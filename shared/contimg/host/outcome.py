@@ -68,7 +68,7 @@ def _products(keeper: Keeper, run: Manifest, *, stored: bool) -> list[dict[str, 
             "s3": row["s3_key"] if stored else "",
         }
         for row in keeper.queries.products(run.task)
-        if row["status"] == "published"
+        if row["state"] == "published"
     ]
 
 

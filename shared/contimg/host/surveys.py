@@ -84,13 +84,7 @@ class Surveys:
         shard: str,
         now: datetime,
     ) -> SurveyLook | None:
-        """Form and publish the groups of a survey; None if there is no such survey any more.
-
-        Raises
-        ------
-        Unavailable
-            If the resources do not take a group.
-        """
+        """Form and publish the groups of a survey; None if there is no such survey any more."""
         view = self._views.get(name)
         if view is None:
             return None
@@ -102,18 +96,28 @@ class Surveys:
             return SurveyLook(
                 _idle(view, Phase.SUSPENDED, Reason.SUSPENDED, "suspended: no group is formed", len(ours))
             )
+        again = now + timedelta(seconds=self._limits.silent_again_s)
         try:
-            await self._tell_rules(pipelines)
-            facts = await self._observations(survey, ours, pipelines[survey.spec.pipeline].instrument)
+            return await self._follow(view, ours, pipelines, now)
         except Unavailable as error:
             _log.warning("the keeper is silent", survey=name, error=str(error))
             words = "the keeper does not answer, so no group is formed"
-            again = now + timedelta(seconds=self._limits.silent_again_s)
             return SurveyLook(_idle(view, Phase.WAITING, Reason.FACTS_UNAVAILABLE, words, len(ours)), again)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this survey must not stop the others
+            _log.exception("survey cannot be followed", survey=name)
+            words = f"{type(error).__name__}: {error}"[:1024]
+            return SurveyLook(_idle(view, Phase.STALLED, Reason.NOT_JUDGED, words, len(ours)), again)
+
+    async def _follow(
+        self, view: SurveyView, ours: Sequence[ObservationGroup], pipelines: Mapping[str, Pipeline], now: datetime
+    ) -> SurveyLook:
+        survey = view.survey
+        await self._tell_rules(pipelines)
+        facts = await self._observations(survey, ours, pipelines[survey.spec.pipeline].instrument)
         formed = form_groups(facts.observations, survey, ours, facts.ingest, now, self._limits)
         for group in formed.groups:
             await self._resources.create(group)
-            _log.info("formed", survey=name, group=group.name)
+            _log.info("formed", survey=survey.name, group=group.name)
         inside = {item.id for item in facts.observations}
         view.status = _told(view, formed, inside, len(ours) + len(formed.groups))
         return SurveyLook(view.status, formed.look_again, len(formed.groups))

@@ -11,7 +11,7 @@ from engine_world import group_of, observation
 from host_world import Observatory
 from virtual_time import virtually
 
-from contimg.errors import BadConfig
+from contimg.errors import BadConfig, Damaged
 from contimg.host.host import Host
 from contimg.limits import ProtocolLimits
 from contimg.models.group import Selection
@@ -86,8 +86,37 @@ async def test_another_round_is_another_wish():
     async with o.running(workers=0):
         await o.until(lambda: len(o.bus.asked) == 2)
         o.resources.edit("g1", replay=1)
-        await o.until(lambda: len(o.bus.asked) == 4)
-    assert [task.round for task in o.bus.asked] == [0, 0, 1, 1]
+        await o.until(lambda: len(o.bus.asked) == 6)
+    assert [task.round for task in o.bus.asked] == [0, 0, 1, 1, 1, 1], "the old message makes room"
+
+
+@scene
+async def test_a_new_round_does_not_wait_behind_a_message_of_the_old_one():
+    """It lies in the queue for half an hour, waiting for its next try."""
+    o = observatory()
+    async with o.running(workers=0):
+        await o.until(lambda: len(o.bus.queue) == 2)
+        o.resources.edit("g1", replay=1)
+        await o.until(lambda: {task.round for task in o.bus.queue.values()} == {1}, 30)
+
+
+@scene
+async def test_a_damaged_index_or_a_full_disk_ends_nothing():
+    o = observatory()
+    wanted, put = o.keeper.wanted, o.resources.put_status
+
+    async def damaged(_tasks):
+        raise Damaged("the database is damaged")
+
+    async def full(_resource, _status):
+        raise BadConfig("resources cannot be written")
+
+    o.keeper.wanted, o.resources.put_status = damaged, full
+    async with o.running():
+        await asyncio.sleep(300)
+        assert o.started
+        o.keeper.wanted, o.resources.put_status = wanted, put
+        await o.until(lambda: published("g1")(o))
 
 
 @scene

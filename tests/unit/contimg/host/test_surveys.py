@@ -144,3 +144,26 @@ def test_while_the_keeper_is_silent_nothing_is_formed_and_it_goes_on_afterwards(
             assert o.now() - begin < timedelta(seconds=65)
 
     virtually(play())
+
+
+def test_one_that_cannot_be_followed_is_stalled_and_others_go_on():
+    async def play():
+        o = Observatory()
+        o.resources.put(survey("bad", groups={"size": 3, "overlap": 1}), survey("good"))
+        o.world.arrive(*(observation(i) for i in range(4)))
+        create = o.resources.create
+
+        async def broken(group):
+            if group.name.startswith("bad"):
+                raise OverflowError("date value out of range")
+            await create(group)
+
+        o.resources.create = broken
+        async with o.running(workers=0):
+            await o.until(lambda: len(members(o)) == 1)
+            await o.until(lambda: said(o, "bad"))
+            assert (said(o, "bad").phase, said(o, "bad").reason) == ("Stalled", "NotJudged")
+            o.resources.create = create
+            await o.until(lambda: said(o, "bad").phase == "Running")
+
+    virtually(play())
