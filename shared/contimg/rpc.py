@@ -78,6 +78,8 @@ async def serve(client: Client, subject: str, handler: Handler, page_bytes: int)
             answer = {"ok": await handler(json.loads(message.data))}
         except ContimgError as error:
             answer = {"error": {"name": type(error).__name__, "message": str(error)}}
+        except OSError as error:  # else the asker would only see that nobody answers
+            answer = {"error": {"name": "Unavailable", "message": f"{subject} cannot answer now ({error})"}}
         except (ValueError, KeyError, TypeError) as error:
             answer = {"error": {"name": "BadInput", "message": f"{subject} cannot read the request: {error!r}"}}
         data = json.dumps(answer).encode()
