@@ -160,10 +160,10 @@ async def serve(process: Process) -> None:
     """
     spec, jobs = spec_of(process.name), process.settings.jobs
     process.grace_s = spec.time_limit_s
-    bus = await process.connect()
-    worker = Worker(process.layout, bus, spec, process.limits, register_over(bus), slots=jobs, prewarm=True)
-    process.spawn(_stop_when_told(process, worker))
-    await worker.run()
+    async with await process.connect() as bus:  # closing it sends what was said last: a task that is handed back
+        worker = Worker(process.layout, bus, spec, process.limits, register_over(bus), slots=jobs, prewarm=True)
+        process.spawn(_stop_when_told(process, worker))
+        await worker.run()
 
 
 async def _stop_when_told(process: Process, worker: Worker) -> None:
