@@ -19,7 +19,7 @@ from contimg.limits import ProtocolLimits
 from contimg.models.manifest import Manifest
 from contimg.models.spec import data_types
 from contimg.volume import disk
-from contimg.volume.attempt import has_live_holder
+from contimg.volume.attempt import is_abandoned
 from contimg.volume.layout import Layout
 from contimg.volume.names import names_of
 
@@ -146,14 +146,8 @@ def clean_failed(layout: Layout, limits: ProtocolLimits, now: datetime) -> list[
 
 def clean_attempts(layout: Layout, limits: ProtocolLimits, now: datetime) -> list[Path]:
     """Remove attempt directories whose own lock is free and in which nothing happened for a while."""
-    old = (now - timedelta(seconds=limits.abandoned_s)).timestamp()
     found = sorted(layout.active("").glob("*/*"))
-    removed = [path for path in found if path.is_dir() and _newest(path) <= old and not has_live_holder(path)]
+    removed = [path for path in found if is_abandoned(path, limits.abandoned_s, now.timestamp())]
     for path in removed:
         disk.remove(path)
     return removed
-
-
-def _newest(path: Path) -> float:
-    """Return the latest change of a directory or of what lies directly in it."""
-    return max([path.stat().st_mtime, *(item.lstat().st_mtime for item in path.iterdir())])

@@ -121,7 +121,7 @@ async def tend(keeper: Keeper) -> None:
             cleaned = await asyncio.to_thread(keeper.clean)
         except Damaged:
             raise
-        except ContimgError as error:
+        except (ContimgError, OSError) as error:
             _log.warning("the keeper could not look after the volumes", error=str(error))
             continue
         for sentence in found.damaged.values():

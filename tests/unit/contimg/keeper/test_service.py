@@ -30,13 +30,14 @@ async def test_a_tended_keeper_notices_and_cleans_by_itself(site, layout):
             await tending
 
 
-async def test_tending_goes_on_after_a_failure(layout, monkeypatch):
+@pytest.mark.parametrize("failure", [Unavailable("the disk is away"), PermissionError(13, "Permission denied")])
+async def test_tending_goes_on_after_a_failure(layout, monkeypatch, failure):
     with Keeper(layout, ProtocolLimits(scan_s=0.0, cleanup_s=0.0)) as keeper:
         calls = []
 
         def scan():
             calls.append(1)
-            raise Unavailable("the disk is away")
+            raise failure
 
         monkeypatch.setattr(keeper, "scan", scan)
         tending = asyncio.create_task(tend(keeper))
