@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ FRAMEWORKS = "@*validator*,@*serializer*,@*.command*,@*.callback*,@app.*,@event.
 FOUND = re.compile(r"^(?P<file>\S+?):\d+: unused (?P<kind>function|method|class|property) '(?P<name>\w+)'")
 ALLOWED: dict[str, str] = {
     "do_GET": "called by http.server",
+    "users": "what a site writes into its NATS configuration is made from it (docs/environment.md)",
 }
 """What a library calls by its name, with the reason."""
 
@@ -26,6 +28,25 @@ def unused() -> list[str]:
 
 def test_every_function_is_called_by_the_product():
     assert unused() == []
+
+
+def offered_in_vain() -> list[str]:
+    """What modules list in ``__all__`` and no source refers to: vulture takes all of that as used."""
+    named, offered = set(re.findall(r":(\w+)\"", (ROOT / "pyproject.toml").read_text())), []
+    for path in (path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py"))):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            named |= {getattr(node, "id", None), getattr(node, "attr", None)}
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named |= set(re.findall(r"^[\w.]+:(\w+)$", node.value))  # "package.module:function" of a SPEC
+        assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+        public = ast.literal_eval(assigned["__all__"]) if "__all__" in assigned else ()
+        offered += [(path, node.name) for node in tree.body if getattr(node, "name", None) in public]
+    return [f"{path.relative_to(ROOT)}: {name}" for path, name in offered if name not in {*named, *ALLOWED}]
+
+
+def test_what_a_module_offers_is_used_by_the_product():
+    assert offered_in_vain() == []
 
 
 def test_a_function_nobody_calls_would_be_found(tmp_path):

@@ -26,7 +26,7 @@ from contimg.models.spec import Scope, effective, nearest, spec_of, specs
 from contimg.models.survey import Survey
 from contimg.volume import disk
 
-__all__ = ["Located", "Resource", "dumps", "load_group", "load_model", "load_resources", "load_values"]
+__all__ = ["Located", "Resource", "dumps", "load_group", "load_resources", "load_values"]
 
 M = TypeVar("M", bound=BaseModel)
 Resource = ObservationGroup | Survey | Pipeline
@@ -228,17 +228,6 @@ def _validated(document: _Document, model: type[M]) -> M:
         return model.model_validate(document.value)
     except ValidationError as error:
         raise BadConfig(_sentence(document, error, model)) from error
-
-
-def load_model(path: Path, model: type[M]) -> M:
-    """Read one resource from a YAML file: the first ObservationGroup, else the first document.
-
-    Raises
-    ------
-    BadConfig
-        If the file is missing, is no YAML, or has a field that the model refuses.
-    """
-    return _validated(_first_group(_documents(path)), model)
 
 
 def _check_pipeline(document: _Document, name: str, known: Mapping[str, Pipeline]) -> Pipeline:

@@ -14,7 +14,6 @@ from contimg.models.quality import Figure
 __all__ = [
     "CalibratorTransit",
     "Description",
-    "FileState",
     "ObservationRecord",
     "ObservationState",
     "QuarantineRecord",
@@ -37,13 +36,6 @@ class ObservationState(StrEnum):
 
     SEALED = "sealed"
     INCOMPLETE = "incomplete"
-
-
-class FileState(StrEnum):
-    """What became of one raw file."""
-
-    USED = "used"
-    QUARANTINED = "quarantined"
 
 
 class RawFile(Model):

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from contimg.errors import BadConfig
-from contimg.host.yamlfile import LARGEST, dumps, line_of, load_group, load_model, load_resources, load_values
-from contimg.models.group import ObservationGroup, Policy
-from contimg.models.pipeline import Pipeline
-from contimg.models.survey import Survey
+from contimg.host.yamlfile import LARGEST, dumps, line_of, load_group, load_resources, load_values
+from contimg.models.group import Policy
 
 DATA = Path(__file__).parents[3] / "data" / "groups"
 GOOD = sorted((DATA / "good").glob("*.yaml"))
@@ -113,12 +111,14 @@ def test_a_file_that_cannot_be_read(make, words, tmp_path):
 
 def test_other_resources_are_read_by_the_same_words(tmp_path):
     path = tmp_path / "pipeline.yaml"
-    path.write_text("metadata: {name: p}\nspec:\n  instrument: vla\n  stages:\n  - {stage: convert, unit: all}\n")
-    with pytest.raises(BadConfig, match=r":5: field 'spec.stages.0.unit' is unknown"):
-        load_model(path, Pipeline)
-    path.write_text("kind: Survey\nmetadata: {name: s}\nspec: {}\n")
-    with pytest.raises(BadConfig, match=r":3: field 'spec\.\w+' is missing"):
-        load_model(path, Survey)
+    head = "apiVersion: contimg.dsa110.org/v1alpha1\nkind: "
+    stages = "  instrument: vla\n  stages:\n  - {stage: convert, unit: all}\n"
+    path.write_text(f"{head}Pipeline\nmetadata: {{name: p}}\nspec:\n{stages}")
+    with pytest.raises(BadConfig, match=r":7: field 'spec.stages.0.unit' is unknown"):
+        load_resources(path)
+    path.write_text(f"{head}Survey\nmetadata: {{name: s}}\nspec: {{}}\n")
+    with pytest.raises(BadConfig, match=r":4: field 'spec\.\w+' is missing"):
+        load_resources(path)
 
 
 def test_two_parameters_that_only_clash_together_are_refused_at_their_stage(tmp_path):
@@ -328,5 +328,5 @@ def test_any_text_is_a_group_or_one_sentence(text, tmp_path_factory):
     with contextlib.suppress(UnicodeEncodeError):  # cannot be written at all
         path.write_text(text, encoding="utf-8")
     with pytest.raises(BadConfig) as caught:  # 60 characters are no group
-        load_model(path, ObservationGroup)
+        load_group(path)
     assert str(caught.value).startswith(str(path))
