@@ -209,9 +209,9 @@ class _Machine:
                         publishing.create_task(self._worker(bus, spec, admission).run())
 
     def _worker(self, bus: Bus, spec: StageSpec, admission: Admission) -> Worker:
+        """Return the worker of a stage: one child each, whose imports cost seconds and which uses all cores itself."""
         options = self.options
-        slots = 1 if spec.scope is Scope.GROUP else options.jobs
-        return Worker(options.layout, bus, spec, options.limits, register_over(bus), admission=admission, slots=slots)
+        return Worker(options.layout, bus, spec, options.limits, register_over(bus), admission=admission)
 
     async def _watchdog(self, nats: NatsServer) -> None:
         """Start a message server that ended again; the host sees the connection come back.
