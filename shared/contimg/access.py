@@ -1,7 +1,8 @@
 """Who may say what on the bus: one NATS user per service, its subjects made by the functions its code calls.
 
-A worker that was broken into can spoil its own stage and nothing else: it cannot ask for tasks, read those of another
-stage, speak for the keeper, or listen to another service's answers, since every user has inboxes of its own.
+A worker that was broken into can spoil its own stage and what it registers with the keeper: it cannot ask for tasks,
+take those of another stage, speak for the keeper, or listen to another service's answers, since every user has inboxes
+of its own. It may read what lies in the queue, also of other stages: whether its task was withdrawn is seen there.
 """
 
 from __future__ import annotations
