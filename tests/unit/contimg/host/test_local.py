@@ -18,6 +18,7 @@ from contimg.host.store import ResourceStore
 from contimg.keeper.keeper import Keeper
 from contimg.models.group import ObservationGroup
 from contimg.models.instrument import pipeline
+from contimg.process import in_daemon
 from contimg.volume.layout import Layout
 
 DSA = pipeline("dsa110-continuum")
@@ -116,15 +117,15 @@ async def test_a_part_that_fails_ends_the_run_with_its_own_error(options, monkey
 
 async def test_a_file_that_never_answers_does_not_hold_up_an_interruption():
     never = threading.Event()
-    looking = asyncio.create_task(local._in_daemon(never.wait))
+    looking = asyncio.create_task(in_daemon(never.wait))
     await asyncio.sleep(0.01)
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
     never.set()
     with pytest.raises(ZeroDivisionError):
-        await local._in_daemon(lambda: 1 // 0)
-    assert await local._in_daemon(lambda: 7) == 7
+        await in_daemon(lambda: 1 // 0)
+    assert await in_daemon(lambda: 7) == 7
 
 
 def test_to_look_changes_nothing(layout):
