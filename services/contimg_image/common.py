@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from contimg.instruments import telescope_named
 from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import Recording
-from contimg_image.beams import fit_beam
 from contimg_image.gridder import Gridder
 from contimg_image.params import ImageParams
+from contimg_image.restoring import fit_beam
 from contimg_image.visibilities import Visibilities
 from contimg_image.weighting import imaging_weights
 

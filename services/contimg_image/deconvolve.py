@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg_image.beams import sidelobe
 from contimg_image.clean import Minor
 from contimg_image.gridder import Gridder
+from contimg_image.restoring import sidelobe
 
 __all__ = ["Cleaned", "Limits", "deconvolve", "inner_mask", "mad_rms"]
 

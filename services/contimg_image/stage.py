@@ -15,7 +15,6 @@ from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import open_recording
 from contimg.stage import ProductDraft, Stage, StageContext, StageResult
 from contimg_image.backends import make
-from contimg_image.beams import fit_beam, restore
 from contimg_image.common import common_beam
 from contimg_image.deconvolve import Cleaned, inner_mask, mad_rms
 from contimg_image.gridder import Gridder
@@ -25,6 +24,7 @@ from contimg_image.outputs import UNITS, write_casa_image, write_fits
 from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam
 from contimg_image.quicklook import write_picture
+from contimg_image.restoring import fit_beam, restore
 from contimg_image.visibilities import read_visibilities
 from contimg_image.weighting import imaging_weights, thermal_rms
 

@@ -11,10 +11,10 @@ if len(sys.argv) > 1:
 
 import numpy as np
 
-from contimg_image.beams import Beam, restore
 from contimg_image.clean import Multiscale
 from contimg_image.gridder import Gridder
 from contimg_image.primary import Term
+from contimg_image.restoring import Beam, restore
 
 SIZE, ROWS, CHANNELS, CELL = 300, 4000, 16, np.radians(20 / 3600)
 

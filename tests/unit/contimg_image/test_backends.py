@@ -11,12 +11,12 @@ from visibility_sim import Observation, Source, random_array, write_ms
 from contimg.radio.gaussians import Beam
 from contimg.radio.ms.read import open_recording
 from contimg_image.backends import make
-from contimg_image.beams import fit_beam
 from contimg_image.deconvolve import inner_mask, mad_rms
 from contimg_image.gridder import Gridder
 from contimg_image.job import Job, margin_px
 from contimg_image.params import ImageParams
 from contimg_image.primary import PrimaryBeam, Term
+from contimg_image.restoring import fit_beam
 from contimg_image.visibilities import read_visibilities
 from contimg_image.weighting import imaging_weights, thermal_rms
 

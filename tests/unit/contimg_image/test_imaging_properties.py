@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from contimg.models.quality import Verdict
 from contimg.radio.gaussians import Beam
-from contimg_image.beams import fit_beam, gaussian, restore
 from contimg_image.channels import channel_bins, selected_channels
 from contimg_image.clean import Clark, Multiscale, _kernel
 from contimg_image.deconvolve import Cleaned, Limits, _ended, deconvolve, inner_mask, mad_rms
 from contimg_image.gridder import Gridder
 from contimg_image.header import tag
 from contimg_image.params import ImageParams
+from contimg_image.restoring import fit_beam, gaussian, restore
 from contimg_image.stage import _figures
 from contimg_image.visibilities import Visibilities, average
 from contimg_image.weighting import imaging_weights, thermal_rms

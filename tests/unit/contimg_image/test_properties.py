@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contimg.radio.gaussians import Beam
-from contimg_image.beams import fit_beam, gaussian, restore, sidelobe
 from contimg_image.channels import average_width, channel_bins, selected_channels
 from contimg_image.common import declination_bin
 from contimg_image.deconvolve import inner_mask, mad_rms
 from contimg_image.primary import sampled
+from contimg_image.restoring import fit_beam, gaussian, restore, sidelobe
 from contimg_image.visibilities import average
 from contimg_image.weighting import imaging_weights, thermal_rms
 

@@ -5,7 +5,7 @@ import pytest
 
 from contimg.errors import BadConfig
 from contimg.radio.gaussians import Beam
-from contimg_image.beams import fit_beam, gaussian, restore
+from contimg_image.restoring import fit_beam, gaussian, restore
 
 CELL = np.radians(3 / 3600)
 
