@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from typing import Self
 from commands import clean_environment
 
 from contimg.access import authorization, users
+from contimg.models.manifest import Manifest
 from contimg.models.spec import specs
 from contimg.servers.nats import NatsServer
 from contimg.volume.layout import Layout
 
-__all__ = ["MODULES", "Shard"]
+__all__ = ["MODULES", "Shard", "differing", "manifests", "published"]
 
 MODULES = {"keeper": "contimg.keeper", "host": "contimg.host"} | {name: f"contimg_{name}" for name in specs()}
 """Python module by service."""
@@ -41,7 +43,7 @@ class Shard:
         self._passwords = {user.name: f"secret-of-{user.name}" for user in known}
         self.server = NatsServer(logs / "nats", authorization=authorization(known, self._passwords))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.kills: dict[str, int] = dict.fromkeys(MODULES, 0)
+        self.kills: dict[str, int] = dict.fromkeys([*MODULES, "server"], 0)
 
     def __enter__(self) -> Self:
         self.server.start()
@@ -78,10 +80,14 @@ class Shard:
 
     def kill(self, name: str) -> None:
         """End a service as the kernel would, and start it again as a cluster would."""
+        self.kills[name] += 1
+        if name == "server":
+            self.server.kill()
+            self.server.start()
+            return
         process = self._running[name]
         process.kill()
         process.wait()
-        self.kills[name] += 1
         self.start(name)
 
     def watch_over(self) -> Iterator[tuple[str, int]]:
@@ -96,3 +102,29 @@ class Shard:
         """Return what a service said."""
         path = self._logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+def manifests(layout: Layout) -> dict[str, Manifest]:
+    """Return what is registered, by task."""
+    found = [Manifest.model_validate_json(path.read_bytes()) for path in layout.manifests.glob("*/*.json")]
+    return {manifest.task: manifest for manifest in found}
+
+
+def published(layout: Layout, group: str) -> bool:
+    """Tell whether a group was published."""
+    path = layout.groups / f"{group}.json"
+    return path.exists() and bool(json.loads(path.read_text())["published"])
+
+
+def differing(one: Layout, other: Layout) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return stage and path of the products whose checksums differ, tasks that only one has included.
+
+    The report and provenance of a judging stage quote when and where the others ran.
+    """
+    here, there = manifests(one), manifests(other)
+    found = {("task", task): ("", "") for task in here.keys() ^ there.keys()}
+    for task in here.keys() & there.keys():
+        if not specs()[here[task].stage].judges:
+            pairs = zip(here[task].products, there[task].products, strict=True)
+            found |= {(here[task].stage, a.path): (a.sha256, b.sha256) for a, b in pairs if a.sha256 != b.sha256}
+    return found
