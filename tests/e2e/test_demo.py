@@ -18,7 +18,7 @@ from minio import Minio
 
 from contimg.cli.demo import anchors
 from contimg.servers.s3 import EmbeddedS3
-from contimg.volume.files import sha256_file
+from contimg.volume import disk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -74,7 +74,7 @@ def test_published_files_are_what_the_result_says(demo: tuple[Path, Finished], f
         path = Path(product["path"])
         assert path.exists(), product
         if path.is_file():
-            assert sha256_file(path) == product["sha256"]
+            assert disk.sha256_file(path) == product["sha256"]
 
 
 def test_the_object_store_holds_the_same(demo: tuple[Path, Finished], first: dict) -> None:
@@ -149,7 +149,7 @@ def test_an_edited_image_parameter_runs_only_what_follows(demo: tuple[Path, Fini
     assert edited["stages_run"] == 5, "2 image, mosaic, crossmatch, publish"
     archive = demo[0] / "data" / "products"
     old = {p["sha256"] for p in first["products"] if p["path"].endswith("coadd.fits")}
-    kept = {sha256_file(path) for path in archive.glob("**/superseded/**/*coadd.fits")}
+    kept = {disk.sha256_file(path) for path in archive.glob("**/superseded/**/*coadd.fits")}
     assert old <= kept, "the published older version is kept"
     group.write_text(before)
     assert contimg("demo", "--dir", demo[0], timeout=300).code == 0
