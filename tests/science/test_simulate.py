@@ -5,10 +5,10 @@ import h5py
 import numpy as np
 import pytest
 
+from contimg.instruments import stations, telescope
 from contimg.instruments.dsa110.simulate import Drawn, Rfi, preset, simulate_dsa110
 from contimg.radio.beams import drift_beam
 from contimg.radio.coordinates import hour_angle_dec
-from contimg.radio.telescopes import stations, telescope
 
 pytestmark = pytest.mark.science
 

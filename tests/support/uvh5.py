@@ -17,7 +17,7 @@ from astropy import units as u
 from astropy.coordinates import HADec, SkyCoord
 from astropy.time import Time
 
-from contimg.radio.telescopes import stations, telescope
+from contimg.instruments import stations, telescope
 
 __all__ = ["Recording", "channel_hz", "write_set"]
 
