@@ -247,7 +247,8 @@ async def in_daemon(function: Callable[[], T]) -> T:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    """End at once: nothing is in hand yet, and an exception might be raised in the middle of an import."""
+    os._exit(0)
 
 
 def start(name: str, body: str) -> None:
