@@ -7,11 +7,14 @@ of its own. It may read what lies in the queue, also of other stages: whether it
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contimg.models.spec import Scope, StageSpec
+from contimg.models.spec import Scope, StageSpec, specs
 from contimg.streams import (
     DEAD,
     EVENTS,
@@ -24,7 +27,7 @@ from contimg.streams import (
     task_subject,
 )
 
-__all__ = ["HOST", "KEEPER", "User", "authorization", "users"]
+__all__ = ["HOST", "KEEPER", "User", "authorization", "configuration", "users"]
 
 HOST, KEEPER = "host", "keeper"
 """Users of the two services that are no stage."""
@@ -124,3 +127,18 @@ def authorization(known: Iterable[User], passwords: Mapping[str, str]) -> dict[s
             {"user": user.name, "password": passwords[user.name], "permissions": user.permissions()} for user in known
         ]
     }
+
+
+def configuration(shard: str) -> str:
+    """Return the block as a site includes it in its nats-server configuration.
+
+    Passwords are variables, ``$CONTIMG_PASSWORD_<USER>``, which nats-server takes from its environment.
+    """
+    known = users(shard, specs().values())
+    names = {user.name: f"$CONTIMG_PASSWORD_{user.name.upper().replace('-', '_')}" for user in known}
+    text = json.dumps(authorization(known, names), indent=1)
+    return "authorization: " + re.sub(r'"(\$CONTIMG_PASSWORD_\w+)"', r"\1", text)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(configuration(sys.argv[1] if sys.argv[1:] else "main") + "\n")

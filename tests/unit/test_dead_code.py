@@ -14,7 +14,6 @@ FRAMEWORKS = "@*validator*,@*serializer*,@*.command*,@*.callback*,@app.*,@event.
 FOUND = re.compile(r"^(?P<file>\S+?):\d+: unused (?P<kind>function|method|class|property) '(?P<name>\w+)'")
 ALLOWED: dict[str, str] = {
     "do_GET": "called by http.server",
-    "users": "what a site writes into its NATS configuration is made from it (docs/environment.md)",
 }
 """What a library calls by its name, with the reason."""
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import nats
 import pytest
 from nats.aio.client import Client
+from waiting import until
 
-from contimg.access import HOST, KEEPER, User, authorization, users
+from contimg.access import HOST, KEEPER, User, authorization, configuration, users
 from contimg.keeper.service import HANDLERS
 from contimg.models.spec import Scope, specs
-from contimg.servers.nats import NatsServer
+from contimg.servers.nats import NatsServer, nats_program
 from contimg.streams import TASKS, consumer_name, rpc_subject, task_subject
 
 KNOWN = {user.name: user for user in users("main", specs().values())}
@@ -135,3 +139,24 @@ async def test_the_keeper_answers_on_the_inbox_of_whoever_asked(server):
 
 def test_a_user_without_subjects_may_publish_nothing():
     assert User("silent").permissions()["publish"] == {"deny": [">"]}
+
+
+async def test_the_configuration_of_a_site_is_taken_by_a_server(tmp_path):
+    config = tmp_path / "site.conf"
+    config.write_text(f"listen: 127.0.0.1:-1\nports_file_dir: {tmp_path}\n{configuration('main')}\n")
+    passwords = {f"CONTIMG_PASSWORD_{name.upper().replace('-', '_')}": f"secret-{name}" for name in KNOWN}
+    environment = os.environ | passwords
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(  # noqa: ASYNC220 - it is there in a moment
+            [nats_program(), "-c", config], env=environment, stdout=log, stderr=log
+        )
+    try:
+        (ports,) = until(lambda: [path for path in tmp_path.glob("*.ports") if path.read_text()])
+        url = json.loads(ports.read_text())["nats"][0]
+        connected = await nats.connect(url, user=HOST, password=f"secret-{HOST}", inbox_prefix=f"_INBOX_{HOST}")
+        await connected.close()
+        with pytest.raises(nats.errors.Error):
+            await nats.connect(url, user=HOST, password="wrong", allow_reconnect=False)  # noqa: S106 - to be refused
+    finally:
+        server.kill()
+        server.wait()
