@@ -60,7 +60,7 @@ async def connect(url: str, user: str, password: str, ca: str, timeout_s: float)
     options: dict[str, Any] = dict(_OPTIONS)
     options |= {"error_cb": link.on_error, "closed_cb": link.on_closed, "reconnected_cb": link.on_reconnected}
     options |= {"user": user, "password": password, "inbox_prefix": f"_INBOX_{user}"} if user else {}
-    options |= {"tls": ssl.create_default_context(cafile=ca)} if ca else {}
+    options |= {"tls": _trusting(ca)} if ca else {}
     try:
         client = await asyncio.wait_for(nats.connect(url, **options), timeout_s)
     except TRANSPORT as error:
@@ -68,3 +68,13 @@ async def connect(url: str, user: str, password: str, ca: str, timeout_s: float)
         raise Unavailable(f"nats-server at {url} cannot be reached ({reason}); start it or mend its URL") from error
     link.is_up = True
     return client, link
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of a file."""
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # of a file without certificates too
+        raise BadConfig(
+            f"CONTIMG_NATS_CA = {ca!r} cannot be used ({error}); name a file of PEM certificates"
+        ) from error

@@ -70,6 +70,7 @@ class FileResources:
         self._tell = tell or (lambda sentence: _log.warning("refused", sentence=sentence))
         self._seen: Seen = {}
         self._files: dict[Path, tuple[_Followed, ...]] = {}
+        self._refused: dict[Path, str] = {}
         self._follow(self._look(), first=True)
         self._follow(self._look())  # the groups that the surveys among them have formed
 
@@ -156,27 +157,38 @@ class FileResources:
         return seen
 
     def _follow(self, now: Seen, *, first: bool = False) -> Sequence[Change]:
-        """Read what changed; return the resources concerned."""
+        """Read what changed, and again what was refused; return the resources concerned."""
         changed = [*self._gone(now)]
-        for path in [path for path, stamp in now.items() if self._seen.get(path) != stamp]:
-            try:
-                self._files[path] = self._read(path)
-            except BadConfig as error:
-                if first and path in self._sources:
-                    raise
+        stale = [path for path, stamp in now.items() if self._seen.get(path) != stamp or path in self._refused]
+        refused: dict[Path, BadConfig] = {}
+        while stale:
+            refused = {path: error for path in stale if (error := self._refusal(path)) is not None}
+            changed += [_change(item) for path in stale if path not in refused for item in self._files[path]]
+            stale = list(refused) if len(refused) < len(stale) else []  # what one file gave up another may have now
+        for path, error in refused.items():
+            if first and path in self._sources:
+                raise error
+            if self._refused.get(path) != str(error):
                 self._tell(str(error))
-                continue
-            changed += [Change(item.resource.kind, item.resource.name) for item in self._files[path]]
+        self._refused = {path: str(error) for path, error in refused.items()}
         for source in self._sources if first else ():
             if source not in now and not source.is_dir():
                 load_resources(source)  # says what is wrong with it
         self._seen = now
         return changed
 
+    def _refusal(self, path: Path) -> BadConfig | None:
+        """Read a file; return what is wrong with it, then what it said before stays valid."""
+        try:
+            self._files[path] = self._read(path)
+        except BadConfig as error:
+            return error
+        return None
+
     def _gone(self, now: Seen) -> Iterator[Change]:
         """Forget the resources of files that are not there any more."""
         for path in self._files.keys() - now.keys():
-            yield from (Change(item.resource.kind, item.resource.name) for item in self._files.pop(path))
+            yield from map(_change, self._files.pop(path))
 
     def _read(self, path: Path) -> tuple[_Followed, ...]:
         found = [item.resource for item in load_resources(path)]
@@ -206,6 +218,10 @@ def _unknown(name: str) -> ObservationGroup:
 def _files_of(source: Path) -> list[Path]:
     found = sorted(source.glob("*.yaml")) if source.is_dir() else [source]
     return [path for path in found if not path.name.endswith(".status.yaml")]
+
+
+def _change(item: _Followed) -> Change:
+    return Change(item.resource.kind, item.resource.name)
 
 
 def _same(one: Resource, other: Resource) -> bool:

@@ -198,3 +198,91 @@ def test_the_status_of_each_resource_stands_beside_its_file(layout, write, tmp_p
     asyncio.run(resources.put_status(found["night"], SurveyStatus(observed_generation=1, phase=Phase.RUNNING)))
     assert {path.name for path in tmp_path.glob("*.status.yaml")} == {"a.status.yaml", "night.status.yaml"}
     assert listed(resources)["night"].status.phase == "Running"
+
+
+# -- several documents in one file ------------------------------------------------------------------------------------
+
+
+def documents(path, **counts):
+    path.write_text("---\n".join(GROUP.format(name=name, count=count) for name, count in counts.items()))
+
+
+def counted(resources):
+    """Return name to (count, generation)."""
+    return {name: (g.spec.observations.count, g.metadata.generation) for name, g in listed(resources).items()}
+
+
+async def followed(resources, edit):
+    """Make an edit and wait until it is seen; the changes are of no interest."""
+    await changes(resources, edit)
+
+
+def test_of_two_documents_the_edited_one_gets_a_new_generation(layout, tmp_path):
+    path = tmp_path / "both.yaml"
+    documents(path, a=3, b=3)
+    resources = FileResources(layout, [path])
+    assert counted(resources) == {"a": (3, 1), "b": (3, 1)}
+    asyncio.run(followed(resources, lambda: documents(path, a=3, b=5)))
+    assert counted(resources) == {"a": (3, 1), "b": (5, 2)}
+
+
+def test_a_document_that_is_taken_out_or_put_in(layout, tmp_path):
+    path = tmp_path / "both.yaml"
+    documents(path, a=3, b=3)
+    resources = FileResources(layout, [path])
+    asyncio.run(followed(resources, lambda: documents(path, b=3)))
+    assert resources.groups() == ["b"]
+    asyncio.run(followed(resources, lambda: documents(path, b=3, c=4)))
+    assert resources.groups() == ["b", "c"]
+    assert listed(resources)["a"].spec.suspend, "an unfinished group stands by: its runs are spared"
+
+
+def test_a_mistake_in_one_document_leaves_both_as_they_were(layout, tmp_path):
+    told, path = [], tmp_path / "both.yaml"
+    documents(path, a=3, b=3)
+    resources = FileResources(layout, [path, tmp_path], told.append)
+    text = path.read_text().replace("count: 3", "count: 4", 1).replace("count: 3", "count: many", 1)
+
+    def edit():
+        path.write_text(text)
+        documents(tmp_path / "other.yaml", other=1)
+
+    asyncio.run(followed(resources, edit))
+    assert counted(resources) == {"a": (3, 1), "b": (3, 1), "other": (1, 1)}
+    assert "both.yaml:13" in told[0]
+
+
+def test_two_documents_of_one_name_are_refused(layout, tmp_path):
+    path = tmp_path / "both.yaml"
+    path.write_text(GROUP.format(name="a", count=3) + "---\n" + GROUP.format(name="a", count=4))
+    with pytest.raises(BadConfig, match=r"both\.yaml.*'a'"):
+        FileResources(layout, [path])
+
+
+@pytest.mark.parametrize("names", [("one", "two"), ("two", "one")])
+def test_a_group_that_is_moved_from_one_file_to_another_stays(layout, tmp_path, names):
+    """In whatever order the two files are read."""
+    old, new = (tmp_path / f"{name}.yaml" for name in names)
+    documents(old, a=3, b=3)
+    documents(new, c=3)
+    resources = FileResources(layout, [tmp_path])
+    asyncio.run(followed(resources, lambda: (documents(old, a=3), documents(new, c=3, b=3))))
+    assert sorted(resources.groups()) == ["a", "b", "c"]
+    assert counted(resources)["b"] == (3, 1)
+
+
+def test_a_file_that_was_refused_counts_when_the_other_one_is_gone(layout, tmp_path):
+    told = []
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    documents(first, a=3)
+    resources = FileResources(layout, [tmp_path], told.append)
+
+    def copied():
+        documents(second, a=5)
+        documents(tmp_path / "third.yaml", c=1)
+
+    asyncio.run(followed(resources, copied))
+    assert counted(resources) == {"a": (3, 1), "c": (1, 1)}
+    assert "ObservationGroup 'a' stands in" in told[0]
+    asyncio.run(followed(resources, first.unlink))
+    assert counted(resources) == {"a": (5, 2), "c": (1, 1)}
