@@ -101,7 +101,7 @@ async def test_certificates_that_cannot_be_read_are_named_with_their_variable(tm
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BadConfig, match=rf"CONTIMG_NATS_CA = '{path}' cannot be used \(.+\); name a PEM file"):
+    with pytest.raises(BadConfig, match=rf"CONTIMG_NATS_CA = '{path}' cannot be used \(.+\); name a file of PEM"):
         await connect("tls://127.0.0.1:1", "u", "p", str(path), 0.2)
 
 
