@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg.models.resource import Metadata
 from contimg.models.survey import GroupRules, Survey
 
-__all__ = ["LABEL", "Formed", "Ungrouped", "form_groups", "last_formed", "reach"]
+__all__ = ["LABEL", "Formed", "Ungrouped", "form_groups", "is_formed_by", "last_formed", "reach"]
 
 LABEL = "contimg.dsa110.org/survey"
 """Label of a group that a survey formed; its value is the survey's name."""
@@ -159,6 +160,11 @@ def _head(formed: Sequence[ObservationGroup], records: Sequence[ObservationRecor
 def _named(formed: Sequence[ObservationGroup]) -> str:
     last = last_formed(formed)
     return last.name if last is not None else ""
+
+
+def is_formed_by(survey: str, group: ObservationGroup) -> bool:
+    """Say whether a group has a name that this survey gives; a copy under a name of its own is the user's."""
+    return re.fullmatch(rf"{re.escape(survey)}-\d{{8}}t\d{{6}}z", group.name) is not None
 
 
 def last_formed(formed: Iterable[ObservationGroup]) -> ObservationGroup | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from contimg.engine.groups import LABEL, Formed, form_groups, reach
+from contimg.engine.groups import LABEL, Formed, form_groups, is_formed_by, reach
 from contimg.errors import Unavailable
 from contimg.host.judging import KeeperFace
 from contimg.host.resources import Resources
@@ -89,7 +89,8 @@ class Surveys:
         if view is None:
             return None
         survey = view.survey
-        ours = [item.group for item in groups.values() if item.group.metadata.labels.get(LABEL) == name]
+        labelled = [item.group for item in groups.values() if item.group.metadata.labels.get(LABEL) == name]
+        ours = [group for group in labelled if is_formed_by(name, group)]
         if wrong := self._wrong(survey, pipelines, shard):
             return SurveyLook(_idle(view, Phase.STALLED, Reason.BAD_CONFIG, wrong, len(ours)))
         if survey.spec.suspend:

@@ -12,10 +12,10 @@ from engine_world import START, STEP, observation, oid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contimg.engine.groups import LABEL, _Line, _runs, form_groups, last_formed, reach
+from contimg.engine.groups import LABEL, _Line, _runs, form_groups, is_formed_by, last_formed, reach
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact, UnsealedFact
-from contimg.models.group import Policy, PublishSpec
+from contimg.models.group import ObservationGroup, Policy, PublishSpec
 from contimg.models.observation import ObservationState, Role
 from contimg.models.resource import Metadata
 from contimg.models.survey import GroupRules, GroupTemplate, Survey, SurveySpec
@@ -317,3 +317,18 @@ def look(records, seen, sealed, survey, formed, now):
     chain = [group.spec.observations.members for group in formed]
     for before, after in pairwise(chain):
         assert len(set(before) & set(after)) <= survey.spec.groups.overlap
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("strip-20260125t222600z", True),
+        ("strip-20260125t222600z-copy", False),
+        ("mystrip-20260125t222600z", False),
+        ("my-own-name", False),
+    ],
+)
+def test_a_copied_group_under_another_name_is_not_the_survey_s(name, ours):
+    spec = {"pipeline": "dsa110-continuum", "observations": {"members": ["2026-01-25T22:26:00"]}}
+    group = ObservationGroup.model_validate({"metadata": {"name": name}, "spec": spec})
+    assert is_formed_by("strip", group) is ours
