@@ -105,3 +105,54 @@ def test_threads_follow_the_cpu_quota(tmp_path, monkeypatch, files, share):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
     expected = 8 if share is None else max(1, int(share + 0.999))
     assert processors(machine(tmp_path, files)) == expected
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"sys/fs/cgroup/cpu.max": ""},
+        {"sys/fs/cgroup/cpu.max": "garbage\n"},
+        {"sys/fs/cgroup/cpu.max": "50000\n"},
+        {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "garbage\n"},
+        {"proc/self/cgroup": "0::/../../elsewhere\n"},
+    ],
+)
+def test_a_quota_that_cannot_be_understood_is_none(tmp_path, files):
+    """Half a file, words, a group outside our view: threads as many as processors."""
+    assert processors(machine(tmp_path, files)) == CPUS
+
+
+@pytest.mark.parametrize("text", ["", "max\n", "garbage\n", "-1\n", "0\n"])
+def test_a_memory_limit_that_cannot_be_understood_is_none(tmp_path, text):
+    root = machine(tmp_path, {"sys/fs/cgroup/memory.max": text})
+    assert memory_group(root) is None
+    assert memory_limit(LIMITS, root) == RAM
+
+
+def test_the_group_that_binds_may_be_one_above(tmp_path):
+    """What counts is its use, not that of ours: siblings share it."""
+    files = {
+        "proc/self/cgroup": "0::/pod/a\n",
+        "sys/fs/cgroup/pod/memory.max": "1000",
+        "sys/fs/cgroup/pod/memory.current": "800",
+        "sys/fs/cgroup/pod/a/memory.max": "5000",
+        "sys/fs/cgroup/pod/a/memory.current": "10",
+    }
+    group = memory_group(machine(tmp_path, files))
+    assert group.directory == tmp_path / "sys/fs/cgroup/pod"
+    assert (group.limit, group.used()) == (1000, 800)
+
+
+def test_a_group_that_vanished_has_used_nothing_and_killed_nobody(tmp_path):
+    root = machine(tmp_path, {"sys/fs/cgroup/memory.max": "1000", "sys/fs/cgroup/memory.current": "900"})
+    group = memory_group(root)
+    for path in group.directory.iterdir():
+        path.unlink()
+    assert (group.used(), kills(group, root)) == (0, 0)
+
+
+def test_a_part_of_the_memory_is_left_to_others(tmp_path, monkeypatch):
+    """Without a control group; ``CONTIMG_MEMORY_BYTES`` can only take away, and nothing means unset."""
+    for value in ("", "0", str(2 * psutil.virtual_memory().total)):
+        monkeypatch.setenv("CONTIMG_MEMORY_BYTES", value)
+        assert memory_limit(LIMITS, tmp_path) == RAM < psutil.virtual_memory().total
