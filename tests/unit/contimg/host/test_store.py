@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 from contimg.errors import BadConfig
 from contimg.host.store import ResourceStore
 from contimg.models.group import Condition, GroupStatus, ObservationGroup
+from contimg.models.reason import Phase
+from contimg.models.survey import Survey, SurveyStatus
 from contimg.volume.layout import Layout
 
 NOW = datetime(2026, 1, 25, 23, tzinfo=UTC)
@@ -145,3 +147,87 @@ def test_the_record_is_the_resource_as_kubernetes_spells_it(store, tmp_path):
     record = json.loads((store.directory / "g1.json").read_text())
     assert record["resource"]["spec"]["minMembers"] == 2
     assert record["resource"]["apiVersion"] == "contimg.dsa110.org/v1alpha1"
+
+
+# -- surveys -------------------------------------------------------------------------------------------------------
+
+
+def survey(name="night", size=10):
+    spec = {"pipeline": "dsa110-continuum", "groups": {"size": size}}
+    return Survey.model_validate({"metadata": {"name": name}, "spec": spec})
+
+
+def survey_status(phase=Phase.RUNNING, generation=1):
+    return SurveyStatus(observed_generation=generation, phase=phase, message="2 groups")
+
+
+def test_a_survey_and_a_group_of_one_name_are_two_things(store, tmp_path):
+    store.put(group("night"), tmp_path / "g.yaml")
+    store.put(survey("night"), tmp_path / "s.yaml")
+    store.put_status(survey("night"), tmp_path / "s.status.yaml", survey_status(Phase.SUSPENDED))
+    assert (store.names(), store.surveys()) == (["night"], ["night"])
+    assert store.status("night") is None
+    assert store.survey_status("night") == survey_status(Phase.SUSPENDED)
+    assert store.source("night") == tmp_path / "g.yaml"
+
+
+def test_the_generation_of_a_survey_rises_with_its_spec(store, tmp_path):
+    source = tmp_path / "s.yaml"
+    generations = [store.put(survey(size=size), source).metadata.generation for size in (10, 10, 8, 10)]
+    assert generations == [1, 1, 2, 3]
+
+
+def test_a_damaged_record_of_a_survey_counts_as_a_change(store, tmp_path):
+    source = tmp_path / "s.yaml"
+    store.put(survey(), source)
+    store.put_status(survey(), tmp_path / "s.status.yaml", survey_status(generation=4))
+    (store.directory / "surveys" / "night.json").write_text("{garbage")
+    assert store.put(survey(), source).metadata.generation == 5
+
+
+def test_the_status_of_a_group_is_none_of_a_survey(store):
+    """Somebody copied a file: another kind of status is no status."""
+    (store.directory / "surveys").mkdir(parents=True)
+    text = status().model_dump_json(by_alias=True, exclude_none=True)
+    (store.directory / "surveys" / "night.status.json").write_text(text)
+    assert store.survey_status("night") is None
+
+
+# -- what is written, and when --------------------------------------------------------------------------------------
+
+
+def test_the_same_resource_again_writes_nothing(store, tmp_path):
+    """A host that starts again every minute must not wear the disk out, nor move a file that a command reads."""
+    store.put(group(), tmp_path / "g1.yaml")
+    path = store.directory / "g1.json"
+    before = path.stat()
+    store.put(group(), tmp_path / "g1.yaml")
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_file_that_moved_is_known_at_its_new_place_without_a_new_generation(store, tmp_path):
+    store.put(group(), tmp_path / "g1.yaml")
+    kept = store.put(group(), tmp_path / "moved.yaml")
+    assert store.source("g1") == tmp_path / "moved.yaml"
+    assert kept.metadata.generation == 1
+
+
+def test_a_status_in_the_users_file_is_not_kept_as_ours(store, tmp_path):
+    """It may be an old one that was copied along."""
+    copied = group().model_copy(update={"status": status("Published")})
+    assert store.put(copied, tmp_path / "g1.yaml").status is None
+    assert store.status("g1") is None
+    assert json.loads((store.directory / "g1.json").read_text())["resource"].get("status") is None
+
+
+def test_what_an_editor_leaves_behind_is_no_group(store, tmp_path):
+    store.put(group(), tmp_path / "g1.yaml")
+    for name in ("g1.yaml", "g1.json~", ".g1.json.swp", "g1.status.json"):
+        (store.directory / name).write_text("{}")
+    assert store.names() == ["g1"]
+
+
+def test_where_nothing_was_run_looking_makes_nothing(store):
+    assert (store.names(), store.surveys(), store.status("g1"), store.survey_status("n")) == ([], [], None, None)
+    assert not store.directory.exists()
