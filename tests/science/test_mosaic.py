@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from skies import Sky, image_run, make_tile, sin_wcs
 
 from contimg.stage import StageContext
-from contimg_mosaic.params import MosaicParams
+from contimg_mosaic.params import MosaicOptions, MosaicParams
 from contimg_mosaic.stage import MosaicStage
 
 pytestmark = pytest.mark.science
@@ -33,7 +33,13 @@ def strip(tmp_path_factory):
     work = base / "work"
     work.mkdir()
     context = StageContext(
-        unit="g1", group="g1", date="2026-01-25", params=MosaicParams(), workdir=work, inputs={"image": runs}
+        unit="g1",
+        group="g1",
+        date="2026-01-25",
+        params=MosaicParams(),
+        workdir=work,
+        inputs={"image": runs},
+        options=MosaicOptions(),
     )
     return sky, MosaicStage().run(context), work
 
@@ -107,7 +113,8 @@ def test_noise_free_resampling_is_exact_to_a_few_parts_in_a_thousand(tmp_path):
         runs.append(image_run(tmp_path / f"t{number}", number, image, pb, wcs, rms=RMS, beam_arcsec=BEAM))
     work = tmp_path / "w"
     work.mkdir()
-    MosaicStage().run(StageContext("g1", "g1", "2026-01-25", MosaicParams(), work, {"image": runs}))
+    options = MosaicOptions()
+    MosaicStage().run(StageContext("g1", "g1", "2026-01-25", MosaicParams(), work, {"image": runs}, options=options))
     hdu = fits.open(work / "mosaic_g1_pbweight.fits")[0]
     truth, _ = make_tile(rng, sky, WCS(hdu.header), hdu.shape, rms=0, beam_arcsec=BEAM, pb_fwhm_deg=1e6)
     inside = np.isfinite(hdu.data)
