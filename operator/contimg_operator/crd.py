@@ -25,7 +25,7 @@ __all__ = ["definitions", "write"]
 Schema = dict[str, Any]
 _KEPT = {
     "description", "enum", "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum",
-    "pattern", "properties", "required", "type", "x-kubernetes-int-or-string",
+    "pattern", "properties", "required", "type", "x-kubernetes-int-or-string", "anyOf",
 }  # fmt: skip
 _LONGEST_TEXT = 1024
 _MOST_ITEMS = 5000
@@ -64,6 +64,8 @@ def structural(node: Schema, defs: Schema, *, defaults: bool) -> Schema:
     """
     node = _inlined(node, defs)
     found = {key: value for key, value in node.items() if key in _KEPT} | _bounds(node)
+    if "x-kubernetes-int-or-string" in node:
+        return _number_or_text(node, found, defaults=defaults)
     if "const" in node:
         found["enum"] = [node["const"]]
     if defaults and node.get("default") not in (None, "", [], {}) and "properties" not in node:
@@ -84,6 +86,15 @@ def structural(node: Schema, defs: Schema, *, defaults: bool) -> Schema:
         found.setdefault("maxLength", _LONGEST_TEXT)
     if "description" in found:
         found["description"] = " ".join(found["description"].replace("``", "").split())
+    return found
+
+
+def _number_or_text(node: Schema, found: Schema, *, defaults: bool) -> Schema:
+    """Return a number with a unit, of which a schema knows whole numbers and text."""
+    found["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    found["pattern"] = next(item["pattern"] for item in node["anyOf"] if "pattern" in item)
+    if defaults and node.get("default") is not None:
+        found["default"] = f"{node['default']:g}{node['x-unit']}"
     return found
 
 
@@ -137,7 +148,9 @@ def _survey(schema: Schema) -> None:
         _rule("self.overlap < self.size", "overlap must be smaller than size"),
         _rule("self.minSize <= self.size", "minSize must not be larger than size"),
     ]
-    spec["groups"]["default"] = {}
+    for name in ("groups", "fileSets"):
+        inner = spec[name]["properties"]
+        spec[name]["default"] = {key: item["default"] for key, item in inner.items() if "default" in item}
     spec["fileSets"]["x-kubernetes-validations"] = [
         _rule("!has(self.min) || !has(self.expect) || self.min <= self.expect", "min must not be larger than expect")
     ]
@@ -246,7 +259,7 @@ def definitions() -> dict[str, Schema]:
     return {
         "observationgroups.yaml": _definition(ObservationGroup, "observationgroups", "og", _GROUP_COLUMNS, _group),
         "pipelines.yaml": _definition(Pipeline, "pipelines", "cpl", _PIPELINE_COLUMNS, _pipeline),
-        "surveys.yaml": _definition(Survey, "surveys", "csv", _SURVEY_COLUMNS, _survey),
+        "surveys.yaml": _definition(Survey, "surveys", "svy", _SURVEY_COLUMNS, _survey),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from contimg.limits import MEMBERS, ProtocolLimits
 from contimg.models.base import GroupName, ObservationId, ResourceModel, UtcTime, Word
@@ -38,13 +38,40 @@ def _measured(units: dict[str, float]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _written(*units: str) -> WithJsonSchema:
+    """Return the schema of such a number: a whole number of the first unit, or text with a unit."""
+    pattern = rf"^[0-9]+(\.[0-9]+)? ?({'|'.join(units)})$"
+    return WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": pattern}],
+            "x-kubernetes-int-or-string": True,
+            "x-unit": units[0],
+        }
+    )
+
+
 NAME = 46
 """Longest name of a survey: with ``-20260125t222600z`` it is the name of a group, of at most 63 characters."""
-Seconds = Annotated[float, _measured({"s": 1.0, "min": 60.0, "h": 3600.0}), Field(gt=0, le=1e9, allow_inf_nan=False)]
+Seconds = Annotated[
+    float,
+    _measured({"s": 1.0, "min": 60.0, "h": 3600.0}),
+    Field(gt=0, le=1e9, allow_inf_nan=False),
+    _written("s", "min", "h"),
+]
 """A duration in seconds; ``900s``, ``15min`` and ``1h`` are understood."""
-Minutes = Annotated[float, _measured({"min": 1.0, "s": 1 / 60, "h": 60.0}), Field(gt=0, le=1e9, allow_inf_nan=False)]
+Minutes = Annotated[
+    float,
+    _measured({"min": 1.0, "s": 1 / 60, "h": 60.0}),
+    Field(gt=0, le=1e9, allow_inf_nan=False),
+    _written("min", "s", "h"),
+]
 """A duration in minutes; the same spellings."""
-Degrees = Annotated[float, _measured({"deg": 1.0, "arcmin": 1 / 60}), Field(gt=0, le=360, allow_inf_nan=False)]
+Degrees = Annotated[
+    float,
+    _measured({"deg": 1.0, "arcmin": 1 / 60}),
+    Field(gt=0, le=360, allow_inf_nan=False),
+    _written("deg", "arcmin"),
+]
 """An angle in degrees; ``0.1deg`` and ``6arcmin`` are understood."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,16 @@ def test_every_field_is_described_and_typed():
 
 
 def test_the_schemas_are_structural():
-    assert [path for path, node in ALL if FORBIDDEN & node.keys()] == []
+    plain = [(path, node) for path, node in ALL if "x-kubernetes-int-or-string" not in node]
+    assert [path for path, node in plain if FORBIDDEN & node.keys()] == []
+
+
+def test_numbers_with_units_are_whole_or_text():
+    node = schema_of("surveys.yaml")["properties"]["spec"]["properties"]["groups"]["properties"]["decTolerance"]
+    assert node["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert node["default"] == "0.1deg"
+    assert re.fullmatch(node["pattern"], "6arcmin")
+    assert not re.fullmatch(node["pattern"], "6 parsec")
 
 
 def test_lists_and_texts_are_bounded():
