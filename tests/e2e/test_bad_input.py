@@ -139,13 +139,17 @@ def first(site: Path, sky: Path, tiny: str) -> Finished:
     return Finished(process.returncode, out, err)
 
 
+def is_child_of_convert(words: list[str]) -> bool:
+    return "contimg.worker.child" in words and any('"stage":"convert"' in word.replace(" ", "") for word in words)
+
+
 def kill_child_at_work(pid: int, workspace: Path) -> None:
     """Send SIGKILL to a stage's child once an attempt has begun: what the kernel does when memory runs out."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(pid).children(recursive=True)
-            at_work = [c for c in children if "contimg.worker.child" in c.cmdline() and "convert" in c.cmdline()]
+            at_work = [c for c in children if is_child_of_convert(c.cmdline())]
             if at_work and list(workspace.glob("*")):
                 at_work[0].kill()
                 return
