@@ -192,7 +192,7 @@ class FileResources:
 
     def _read(self, path: Path) -> tuple[_Followed, ...]:
         found = [item.resource for item in load_resources(path)]
-        if path.parent == self.store.directory:
+        if path.parent == self.store.directory and path not in self._sources:
             found = [item for item in found if item.metadata.labels.get(LABEL) in self.surveys()]
         shown = [item for item in found if not isinstance(item, Pipeline)]
         for item in found:

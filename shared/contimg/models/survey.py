@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -32,7 +33,8 @@ def _measured(units: dict[str, float]) -> BeforeValidator:
         for unit in sorted(units, key=len, reverse=True):
             number = value.strip().removesuffix(unit)
             if number != value.strip():
-                return float(number) * units[unit]
+                with contextlib.suppress(ValueError):
+                    return float(number) * units[unit]
         raise ValueError(f"write a number with one of the units {', '.join(units)}, e.g. 10{next(iter(units))}")
 
     return BeforeValidator(read)

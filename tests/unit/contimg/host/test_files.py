@@ -186,6 +186,7 @@ def test_a_formed_group_gets_a_file_of_its_own_that_may_be_edited(layout, write,
     assert again.spec.suspend
     assert again.metadata.labels == {LABEL: "night"}
     assert list(listed(FileResources(layout, [write("other")]))) == ["other", "night-20260125t222600z"]
+    assert FileResources(layout, [path]).groups() == ["night-20260125t222600z"], "named, it is run without its survey"
 
 
 def test_the_status_of_each_resource_stands_beside_its_file(layout, write, tmp_path):
