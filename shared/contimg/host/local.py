@@ -108,7 +108,8 @@ async def run_here(options: LocalOptions, show: Show) -> list[Outcome]:
         with Keeper(options.layout, options.limits) as keeper:
             await machine.run(keeper)
             seconds = time.monotonic() - begin
-            decided = machine.decisions.items()
+            names = machine.resources.groups()  # without those whose file was removed meanwhile
+            decided = [(name, each) for name, each in machine.decisions.items() if name in names]
             return [outcome_of(name, each, keeper, machine.started, seconds) for name, each in decided]
     except BaseExceptionGroup as group:
         raise _first(group) from group

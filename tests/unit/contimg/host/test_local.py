@@ -65,6 +65,20 @@ async def test_a_group_without_files_ends_and_says_what_is_missing(options, layo
 
 
 @pytest.mark.integration
+async def test_a_group_whose_file_was_removed_is_no_part_of_the_result(options, layout, tmp_path, monkeypatch):
+    other = tmp_path / "h.yaml"
+    other.write_text(TEXT.replace("name: g", "name: h"))
+    monkeypatch.setattr(local.Host, "is_over", lambda _host, names, **_: list(names) == ["g"])
+
+    def show(progress):
+        if set(progress.groups) == {"g", "h"}:
+            other.unlink(missing_ok=True)
+
+    (outcome,) = await run_here(LocalOptions(layout, (*options.sources, other)), show)
+    assert outcome.group == "g"
+
+
+@pytest.mark.integration
 async def test_such_a_run_cleans_up_too_and_lets_go_of_the_keeper(options, layout):
     """What nobody has wanted for long goes; its manifest stays."""
     site = Site(layout)
