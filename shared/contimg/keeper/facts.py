@@ -18,7 +18,7 @@ from contimg.keeper.index import Index, Row
 from contimg.keeper.published import group_record
 from contimg.keeper.records import parse, read_record, read_text, stamp
 from contimg.keeper.reference import ReferenceData
-from contimg.keeper.sources import OBSERVATIONS, ScanReport, read_attempts, sync
+from contimg.keeper.sources import OBSERVATIONS, QUARANTINE, ScanReport, read_attempts, sync
 from contimg.limits import ProtocolLimits
 from contimg.models.attempts import given_up, tally
 from contimg.models.base import Model, date_of
@@ -149,9 +149,9 @@ class Answers:
         return {row["id"]: row["date"] for row in sorted(rows, key=lambda row: (row["start"], row["id"]))}
 
     def _refresh(self, first: str = "", last: str = LAST_DATE) -> None:
-        """Take note of recordings of these dates that are new or changed."""
-        if self.index.writable:
-            sync(self.layout, self.index, OBSERVATIONS, ScanReport(), first, last)
+        """Take note of recordings of these dates that are new or changed, and of files that were refused."""
+        for source in (OBSERVATIONS, QUARANTINE) if self.index.writable else ():
+            sync(self.layout, self.index, source, ScanReport(), first, last)
 
     def _window(self, needs: Needs) -> list[Row]:
         if needs.start is None:

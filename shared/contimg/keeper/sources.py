@@ -35,7 +35,17 @@ from contimg.models.observation import ObservationRecord, QuarantineRecord
 from contimg.models.plan import Plan
 from contimg.volume.layout import Layout
 
-__all__ = ["OBSERVATIONS", "ScanReport", "Source", "forget", "read_attempts", "scan", "scan_attempts", "sync"]
+__all__ = [
+    "OBSERVATIONS",
+    "QUARANTINE",
+    "ScanReport",
+    "Source",
+    "forget",
+    "read_attempts",
+    "scan",
+    "scan_attempts",
+    "sync",
+]
 
 BATCH = 500
 """Records in one transaction."""
@@ -70,13 +80,14 @@ class Source:
 
 
 OBSERVATIONS = Source("observations", "ingest", "observations", "id", ObservationRecord, put_observations, dated=True)
+QUARANTINE = Source("quarantine", "ingest", "quarantine", "name", QuarantineRecord, put_quarantine, dated=True)
 _MANIFESTS = Source("manifests", "products", "runs", "task", Manifest, put_runs, dated=True)
 SOURCES = (
     Source("plans", "data_registry", "plans", "task", Plan, put_plans),
     _MANIFESTS,
     Source("groups", "data_registry", "groups", "group_id", GroupRecord, put_groups),
     OBSERVATIONS,
-    Source("quarantine", "ingest", "quarantine", "name", QuarantineRecord, put_quarantine, dated=True),
+    QUARANTINE,
 )
 
 

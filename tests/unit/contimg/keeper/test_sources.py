@@ -32,6 +32,14 @@ def settle(root):
         os.utime(path, (old, old))
 
 
+def test_a_refused_file_is_listed_as_soon_as_recordings_are_asked_for(layout):
+    with Keeper(layout) as keeper:
+        refuse(layout, "a.hdf5")
+        refuse(layout, "b.hdf5", date="unknown")
+        keeper.survey(T0)
+        assert len(list(keeper.queries.rows("quarantine"))) == 2
+
+
 def test_quarantine_records_come_change_and_go(layout):
     with Keeper(layout) as keeper:
         path = refuse(layout, "a.hdf5")
