@@ -250,7 +250,7 @@ class _Machine:
         report = await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
         if not self.options.arriving and datetime.now(UTC) - report.scanned > LONG_SCAN:
             report = await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
-        for sentence in report.problems:
+        for sentence in [*report.problems, *(record.sentence for record in report.quarantined)]:
             self._tell(sentence)
         return report
 
@@ -260,9 +260,10 @@ class _Machine:
         while self.options.arriving:
             report = await self._scan(scanner)
             now = (tuple(item.sentence for item in report.unsealed), len(report.records))
-            if report.records or now != before:
+            if report.records or report.quarantined or now != before:
                 host.wake()
             before = now
+            self._tell_display()  # also what was told while no group had anything to do
             await asyncio.sleep(SCAN_S)
 
     # -- what is shown ----------------------------------------------------------------------------------------------

@@ -79,6 +79,16 @@ async def test_a_group_whose_file_was_removed_is_no_part_of_the_result(options, 
 
 
 @pytest.mark.integration
+async def test_a_raw_file_that_is_refused_is_told_and_listed(options, layout):
+    (layout.incoming / "2026-01-25T22:00:13_sb00.hdf5").write_text("no HDF5")
+    seen: list[Progress] = []
+    await run_here(options, seen.append)
+    assert [sentence for sentence in seen[-1].told if "is no HDF5 file" in sentence]
+    with Keeper(layout) as keeper:
+        assert [row["reason"] for row in keeper.queries.rows("quarantine")] == ["unreadable"]
+
+
+@pytest.mark.integration
 async def test_such_a_run_cleans_up_too_and_lets_go_of_the_keeper(options, layout):
     """What nobody has wanted for long goes; its manifest stays."""
     site = Site(layout)
