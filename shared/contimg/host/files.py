@@ -92,8 +92,12 @@ class FileResources:
             await asyncio.sleep(POLL_S)
             now = self._look()
             if now == before and now != self._seen:
-                for name in self._follow(now):
-                    yield name
+                surveys = self.surveys()
+                changes = [*self._follow(now)]
+                if self.surveys() != surveys:  # the groups that a survey which came back has formed
+                    changes += self._follow(self._look())
+                for change in changes:
+                    yield change
             before = now
 
     async def create(self, group: ObservationGroup) -> None:
@@ -132,12 +136,18 @@ class FileResources:
         return resource
 
     def _bystander(self, name: str) -> Iterator[ObservationGroup]:
-        """Return an unfinished group of an earlier run; one whose record is damaged stands there without a wish."""
+        """Return an unfinished group of an earlier run; one whose record is damaged stands there without a wish.
+
+        One whose file a person removed is no group of its survey any more: its recordings are free again.
+        """
         status = self.store.status(name)
         if status is not None and status.phase is Phase.PUBLISHED:
             return
         try:
-            group, _ = self.store.get(name)
+            group, source = self.store.get(name)
+            if not source.exists() and group.metadata.labels.get(LABEL) in self.surveys():
+                bare = group.metadata.model_copy(update={"labels": {}})
+                group = group.model_copy(update={"metadata": bare})
         except BadConfig as error:
             self._tell(str(error))
             group = _unknown(name)

@@ -39,6 +39,7 @@ from contimg.objectstore import S3Target
 from contimg.process import in_daemon
 from contimg.servers.nats import NatsServer
 from contimg.servers.s3 import EmbeddedS3
+from contimg.settings import Settings, limits_of
 from contimg.volume import disk
 from contimg.volume.layout import Layout
 from contimg.worker.admission import Admission
@@ -72,7 +73,7 @@ class LocalOptions:
     """Files are still to come; otherwise the incoming directories are taken as complete."""
     lasting: bool = False
     """Go on until interrupted, also when nothing is left to do."""
-    limits: ProtocolLimits = field(default_factory=ProtocolLimits)
+    limits: ProtocolLimits = field(default_factory=lambda: limits_of(Settings.from_environment()))
 
 
 @dataclass

@@ -189,6 +189,39 @@ def test_a_formed_group_gets_a_file_of_its_own_that_may_be_edited(layout, write,
     assert FileResources(layout, [path]).groups() == ["night-20260125t222600z"], "named, it is run without its survey"
 
 
+def formed_group(name: str = "night-20260125t222600z") -> ObservationGroup:
+    spec = {"pipeline": "dsa110-continuum", "observations": {"members": ["o1", "o2"]}}
+    return ObservationGroup.model_validate({"metadata": {"name": name, "labels": {LABEL: "night"}}, "spec": spec})
+
+
+def test_a_formed_group_whose_file_was_removed_is_no_group_of_its_survey_any_more(layout, tmp_path):
+    (tmp_path / "night.yaml").write_text(SURVEY)
+    resources = FileResources(layout, [tmp_path / "night.yaml"])
+    asyncio.run(resources.create(formed_group()))
+    (layout.state / "resources" / "night-20260125t222600z.yaml").unlink()
+    resources._follow(resources._look())
+    left = listed(resources)["night-20260125t222600z"]
+    assert left.spec.suspend
+    assert left.metadata.labels == {}
+
+
+async def test_a_survey_that_comes_back_brings_the_groups_it_formed(layout, tmp_path, monkeypatch):
+    monkeypatch.setattr("contimg.host.files.POLL_S", 0.01)
+    source = tmp_path / "night.yaml"
+    source.write_text(SURVEY)
+    resources = FileResources(layout, [source])
+    await resources.create(formed_group())
+    changes = resources.watch()
+    source.rename(tmp_path / "aside")
+    assert (await asyncio.wait_for(anext(changes), 10)).name in {"night", "night-20260125t222600z"}
+    while resources.surveys():
+        await asyncio.wait_for(anext(changes), 10)
+    (tmp_path / "aside").rename(source)
+    told = {(await asyncio.wait_for(anext(changes), 10)).name for _ in range(2)}
+    assert told >= {"night"}
+    assert resources.groups() == ["night-20260125t222600z"]
+
+
 def test_the_status_of_each_resource_stands_beside_its_file(layout, write, tmp_path):
     both = write("a").read_text() + "---\n" + SURVEY
     (tmp_path / "both.yaml").write_text(both)

@@ -176,3 +176,11 @@ def test_to_look_while_a_run_goes_on_tells_what_that_decided_last(layout, tmp_pa
     with Keeper(layout):
         assert look_at(layout, wish, DSA).status == said
     assert look_at(layout, wish, DSA).status != said
+
+
+def test_the_limits_of_the_environment_count_on_a_laptop_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTIMG_LIMIT_TRIES", "7")
+    assert LocalOptions(Layout(tmp_path / "s", tmp_path / "d"), ()).limits.tries == 7
+    monkeypatch.setenv("CONTIMG_LIMIT_TRIES", "many")
+    with pytest.raises(BadConfig, match="CONTIMG_LIMIT_TRIES = 'many'"):
+        LocalOptions(Layout(tmp_path / "s", tmp_path / "d"), ())
