@@ -30,20 +30,19 @@ spec:
   pipeline: dsa110-continuum
   observations: {{start: 2026-01-25T00:00:00Z, count: 1}}
   stages:
-    convert: {{min_antennas: 5, reader: {reader}, rfi: {rfi}}}
+    convert: {{min_antennas: 5, rfi: {rfi}}}
     group: {{min_size: 1}}
     solve: {{min_uv_wavelengths: 0, backend: {solver}}}
     image: {{cell_arcsec: 10, size: 1200, threshold_sigma: 3, backend: {imager}}}
 """
-BASE = {"reader": "h5py", "rfi": "array", "solver": "stefcal", "imager": "ducc"}
+BASE = {"rfi": "array", "solver": "stefcal", "imager": "ducc"}
 VARIANTS = {
-    "pyuvdata": {"reader": "pyuvdata"},
     "aoflagger": {"rfi": "aoflagger"},
     "casa": {"solver": "casa"},
     "wsclean": {"imager": "wsclean"},
     "tclean": {"imager": "tclean"},
 }
-ATTEMPTS = {"base": 8, "pyuvdata": 8, "aoflagger": 8, "casa": 6, "wsclean": 4, "tclean": 4}
+ATTEMPTS = {"base": 8, "aoflagger": 8, "casa": 6, "wsclean": 4, "tclean": 4}
 """How many stages a variant runs: those from its choice on, and publish."""
 
 
@@ -60,7 +59,6 @@ class Bound:
 
 
 BOUNDS = {
-    "pyuvdata": Bound(1e-4, 0.01, 0.001),
     "aoflagger": Bound(0.005, 0.5, 0.05),
     "casa": Bound(0.005, 0.3, 0.02),
     "wsclean": Bound(0.01, 1.5, 0.25),

@@ -228,7 +228,10 @@ def test_while_a_subband_may_still_come_the_group_waits(tmp_path: Path) -> None:
 def interrupted(words: list[object], status: Path, word: str) -> dict:
     """Run until the status holds a word, then press Ctrl-C; return the status."""
     process = subprocess.Popen(
-        [CONTIMG, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment()
+        ["env", "--default-signal=INT", CONTIMG, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
     )
     try:
         deadline = time.monotonic() + 90
@@ -351,7 +354,10 @@ def test_a_full_staging_disk_makes_the_stage_wait(small_disk: Path, tmp_path: Pa
     path = write_group(tmp_path / "g.yaml", {"members": [tiny]})
     words = ["run", path, "--stage-base", small_disk, "--data-base", tmp_path / "d", "--incoming", sky, "--json"]
     process = subprocess.Popen(
-        [CONTIMG, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment()
+        ["env", "--default-signal=INT", CONTIMG, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
     )
     log = tmp_path / "d" / "state" / "logs" / "run.log"
     deadline = time.monotonic() + 90
@@ -418,7 +424,10 @@ def test_two_runs_on_one_state_directory(tmp_path: Path) -> None:
     path = write_group(tmp_path / "g.yaml", {"members": ["2026-01-25T22:26:00"]})
     words = ["run", path, *bases(tmp_path, tmp_path / "incoming"), "--watch", "--json"]
     process = subprocess.Popen(
-        [CONTIMG, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment()
+        ["env", "--default-signal=INT", CONTIMG, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(),
     )
     try:
         deadline = time.monotonic() + 90

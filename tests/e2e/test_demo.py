@@ -177,7 +177,7 @@ def test_the_casa_backend_agrees(demo: tuple[Path, Finished], first: dict, tmp_p
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     """Ctrl-C while convert runs: nothing half-made has a name, the next start finishes."""
     directory = tmp_path / "demo"
-    argv = [CONTIMG, "demo", "--dir", str(directory), "--s3", "none"]
+    argv = ["env", "--default-signal=INT", CONTIMG, "demo", "--dir", str(directory), "--s3", "none"]
     process = subprocess.Popen(argv, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     runs = directory / "stage" / "raw" / "ms" / ".runs"
     deadline = time.monotonic() + 120
