@@ -178,6 +178,6 @@ def test_a_survey_is_followed_until_it_is_interrupted(layout, write, tmp_path):
 
 
 def _started(*words: str | Path) -> subprocess.Popen[str]:
-    argv = [CONTIMG, *map(str, words)]
+    argv = ["env", "--default-signal=INT", CONTIMG, *map(str, words)]
     pipe = subprocess.PIPE
     return subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=clean_environment())
