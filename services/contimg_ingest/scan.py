@@ -381,7 +381,7 @@ def _foreign(instrument: Instrument, what: str, cure: str = "") -> Iterator[None
         yield
     except (ContimgError, OSError):
         raise
-    except Exception as error:
+    except Exception as error:  # whatever foreign code raises must cost one file, not the service
         name = type(error).__name__
         raise BadInput(f"instrument {instrument.name} {what} ({name}: {error}){cure}") from error
 

@@ -108,7 +108,7 @@ class Index:
                 yield writer
                 crash.point("index.before")
                 writer.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # also an interruption must not leave a transaction open
                 with suppress(sqlite3.Error):
                     writer.execute("ROLLBACK")
                 raise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from bare_files import bare
 
 from contimg_convert.recognise import recognise
 
@@ -14,10 +15,4 @@ from contimg_convert.recognise import recognise
     ],
 )
 def test_what_a_bare_file_is_to_this_stage(tmp_path, name, kind):
-    """A slash stands for a measurement set or a table: a directory with its subtables."""
-    if name.endswith("/"):
-        for table in ("ANTENNA", "FIELD"):
-            (tmp_path / name / table).mkdir(parents=True)
-    else:
-        (tmp_path / name).touch()
-    assert recognise(tmp_path / name) == kind
+    assert recognise(bare(tmp_path, name)) == kind
