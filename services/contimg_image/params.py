@@ -53,7 +53,9 @@ class ImageParams(StageParams):
     epsilon: float = Field(1e-4, ge=2e-5, le=1e-2)
     """Relative accuracy of the gridder (``ducc`` and ``wsclean``)."""
     restoring_beam_arcsec: float = Field(0.0, ge=0)
-    """Diameter of the restoring beam; 0: for a drift scan a circle that depends on declination alone, else the fit."""
+    """Diameter of the restoring beam; 0: that of the whole array at its declination for a drift scan, else the fit."""
+    beam: Literal["ellipse", "circle"] = "ellipse"
+    """Restoring beam of a drift scan: the ellipse of the whole array's PSF, or the smallest circle around it."""
     beam_model: Literal["airy", "gaussian", "dsacalib", "none"] = "airy"
     """Power beam of the antennas."""
     follow_beam: bool = True
@@ -76,7 +78,7 @@ class ImageInfo(StageInfo):
 SPEC = StageSpec(
     name="image",
     scope=Scope.OBSERVATION,
-    recipe_version=2,
+    recipe_version=3,
     params=ImageParams,
     makes=(
         DataType(

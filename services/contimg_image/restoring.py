@@ -1,4 +1,4 @@
-"""The restoring beam: fitted to a PSF, or the common one of a drift scan, and restoring with it."""
+"""The restoring beam: fitted to a PSF, and giving it to components and residual alike."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from scipy.ndimage import label
 from scipy.optimize import least_squares
 
 from contimg.errors import BadConfig, DataQuality
-from contimg.radio.gaussians import ARCSEC, Beam
+from contimg.radio.gaussians import ARCSEC, Beam, smooth
 from contimg_image import fourier
 
-__all__ = ["fit_beam", "gaussian", "restore", "sidelobe"]
+__all__ = ["fit_beam", "gaussian", "matched", "restore", "sidelobe"]
 
 _LOBE = 0.35
 """Part of the main lobe that is fitted, as in CASA: above this level."""
 _REACH = 6.0
 """Radius of the restoring beam's image, in standard deviations of its major axis."""
+_PSF_SIZE = 512
+"""Pixels around the centre of a PSF that say what becomes of its peak: far more than any kernel reaches."""
 
 
 def gaussian(beam: Beam, size: int, cell_rad: float) -> NDArray[np.float64]:
@@ -108,3 +110,38 @@ def restore(
     whole = fourier.back(fourier.forward(padded) * fourier.forward(kernel), size)
     restored: NDArray[np.float32] = whole[:n, :n].astype(np.float32) + residual
     return restored
+
+
+def matched(
+    residual: NDArray[np.float32], psf: NDArray[np.float32], fitted: Beam, beam: Beam, cell_rad: float
+) -> NDArray[np.float32]:
+    """Convolve a residual so that the main lobe of its PSF becomes the restoring beam.
+
+    A point source that CLEAN never touched then has the shape of the cleaned ones and its flux as peak, so that both
+    are measured alike. Where the restoring beam is the narrower one nothing is sharpened.
+
+    Parameters
+    ----------
+    residual
+        Shape (N, N) [Jy per PSF].
+    psf
+        Shape (M, M), a pure number, peak 1 at ``M // 2``.
+    fitted
+        Gaussian fitted to the main lobe of the PSF.
+    beam
+        Restoring beam.
+    cell_rad
+        Side of a pixel [rad].
+
+    Returns
+    -------
+    (N, N) [Jy/beam].
+    """
+    if beam == fitted:
+        return residual
+    cell = cell_rad / ARCSEC
+    growth = beam.moments(cell) - fitted.moments(cell)
+    half = min(psf.shape[0], _PSF_SIZE) // 2
+    middle = slice(psf.shape[0] // 2 - half, psf.shape[0] // 2 + half)
+    peak = float(smooth(psf[middle, middle], growth)[half, half])
+    return smooth(residual, growth) / np.float32(peak)

@@ -24,7 +24,7 @@ from contimg_image.outputs import UNITS, write_casa_image, write_fits
 from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam
 from contimg_image.quicklook import write_picture
-from contimg_image.restoring import fit_beam, restore
+from contimg_image.restoring import fit_beam, matched, restore
 from contimg_image.visibilities import read_visibilities
 from contimg_image.weighting import imaging_weights, thermal_rms
 
@@ -94,8 +94,9 @@ def _finish(context: StageContext[ImageParams], job: Job, cleaned: Cleaned) -> S
     params = job.params
     beam = _restoring_beam(job)
     cut = job.cut
-    restored = restore(cleaned.model, cleaned.residual, beam, job.cell_rad)[cut]
-    cleaned = replace(cleaned, model=cleaned.model[cut], residual=cleaned.residual[cut], psf=cleaned.psf[cut])
+    residual = matched(cleaned.residual, cleaned.psf, job.fitted, beam, job.cell_rad)
+    restored = restore(cleaned.model, residual, beam, job.cell_rad)[cut]
+    cleaned = replace(cleaned, model=cleaned.model[cut], residual=residual[cut], psf=cleaned.psf[cut])
     measured = _measure(job, cleaned, restored)
     figures = _figures(params, measured, beam, cleaned)
     extra = {"GROUPID": context.group, "QAVERD": worst(figure.verdict for figure in figures).value}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from contimg.errors import BadInput, DataQuality
 from contimg.instruments import telescope_named
+from contimg.radio.coordinates import aberration
 from contimg.radio.ms.read import Block, Recording, blocks
 from contimg_image.channels import average_width, channel_bins, selected_channels
 
@@ -26,7 +27,7 @@ class Visibilities:
     """Stokes I ready to grid; rows without any weight are left out."""
 
     uvw_m: NDArray[np.float64]
-    """Shape (R, 3), in the sense of a measurement set."""
+    """Shape (R, 3), in the sense of a measurement set, but for directions of the ICRS: without aberration."""
     freq_hz: NDArray[np.float64]
     """Shape (C,)."""
     data: NDArray[np.complex64]
@@ -123,6 +124,7 @@ def read_visibilities(
         text = f"{recording.path} has no unflagged visibility in channels {channels or 'all'!r}, nothing to image"
         raise DataQuality(text)
     uvw, data, weight, times, first, second = (np.concatenate(each) for each in zip(*parts, strict=True))
+    uvw *= aberration(recording.ra_rad, recording.dec_rad, float(times.mean()))
     return Visibilities(uvw, freq, data, weight, times, first, second, recording.interval_s, edges)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
+from contimg_mosaic.beams import CommonBeam, Member, convolved
 from contimg_mosaic.grid import Grid, footprint, tile_pixels
 from contimg_mosaic.tiles import Tile
 
@@ -31,23 +32,26 @@ class Maps:
     noise: Image
     """Jy/beam, 1/√weight."""
     pb: Image | None
-    """Mean beam of a co-add, which is not corrected for it; None when the mosaic is."""
+    """Mean primary beam of a co-add, which is not corrected for it; None when the mosaic is."""
 
 
 def combine(
     tiles: list[Tile],
     grid: Grid,
+    common: CommonBeam,
     *,
     corrected: bool,
     pb_floor: float,
     report: Callable[[int], None] = lambda _done: None,
 ) -> Maps:
-    """Combine tiles that are not beam-corrected.
+    """Combine tiles that are not beam-corrected, each convolved to the smallest beam common to them.
 
     Parameters
     ----------
     tiles, grid
         The members and the pixels of the result.
+    common
+        The beam of the result.
     corrected
         True: Σ pb·I/σ² / Σ pb²/σ², the least-squares estimate of the true sky (Cornwell 1988). False:
         Σ I/σ² / Σ 1/σ², the mean of images of one pointing, as they are.
@@ -58,8 +62,8 @@ def combine(
     """
     top, weight = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
     beam = None if corrected else np.zeros(grid.shape, np.float32)
-    for done, tile in enumerate(tiles, start=1):
-        _add(tile, grid, top, weight, beam, pb_floor if corrected else None)
+    for done, (tile, growth, scale) in enumerate(zip(tiles, common.growths, common.scales, strict=True), start=1):
+        _add(tile, convolved(tile, growth, scale), grid, top, weight, beam, pb_floor if corrected else None)
         report(done)
     with np.errstate(divide="ignore", invalid="ignore"):
         np.divide(top, weight, out=top)
@@ -70,11 +74,11 @@ def combine(
     return Maps(top, weight, noise, beam)
 
 
-def _add(tile: Tile, grid: Grid, top: Image, weight: Image, beam: Image | None, pb_floor: float | None) -> None:
-    image, pb = tile.image(), tile.pb()
-    valid = np.isfinite(image).astype(np.float32)
-    coefficients = spline_filter(np.nan_to_num(image, nan=0.0), order=3, mode="mirror", output=np.float32)
-    del image
+def _add(
+    tile: Tile, member: Member, grid: Grid, top: Image, weight: Image, beam: Image | None, pb_floor: float | None
+) -> None:
+    pb = tile.pb()
+    coefficients = spline_filter(member.image, order=3, mode="mirror", output=np.float32)
     area = footprint(grid, tile)
     for start in range(area.rows.start, area.rows.stop, BAND):
         rows = slice(start, min(start + BAND, area.rows.stop))
@@ -82,10 +86,10 @@ def _add(tile: Tile, grid: Grid, top: Image, weight: Image, beam: Image | None, 
         at = tile_pixels(grid, tile, *where)
         value = _sample(coefficients, at, order=3)
         gain = _sample(pb, at, order=1)
-        use = _inside(at, tile.shape) & (_sample(valid, at, order=1) > 0.999)
+        use = _inside(at, tile.shape) & (_sample(member.valid, at, order=1) > 0.999)
         if pb_floor is not None:
             use &= gain >= pb_floor
-        scale = np.where(use, np.float32(1.0 / tile.rms_jy**2), np.float32(0.0))
+        scale = np.where(use, np.float32(1.0 / member.rms_jy**2), np.float32(0.0))
         response = gain if pb_floor is not None else np.float32(1.0)
         top[where] += scale * response * value
         weight[where] += scale * response**2

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from contimg.radio.gaussians import Beam, Fit, fit_gaussian
-from contimg_mosaic.combine import Maps
 from contimg_mosaic.grid import Grid
+
+if TYPE_CHECKING:
+    from contimg_mosaic.combine import Maps
 
 __all__ = ["Brightest", "area_deg2", "brightest", "deep_rms", "mad_rms", "noise_ratio"]
 

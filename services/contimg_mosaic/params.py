@@ -32,8 +32,9 @@ class MosaicParams(StageParams):
     """Pixels of a member where its beam is lower are not used (``pbweight``)."""
     cell_arcsec: Annotated[float, Field(ge=0, le=600)] = 0.0
     """Pixel size; 0: the smallest of the members."""
-    max_beam_difference: Annotated[float, Field(gt=0, le=1)] = 0.02
-    """Failed when the restoring beams of two members differ by more (relative width, any direction)."""
+    max_beam_difference: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Failed when the restoring beams of two members differ by more (relative width on the mosaic's sky, any
+    direction); below it members are convolved to the smallest beam common to them."""
     min_member_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Failed when fewer of the selected members are in the mosaic."""
 
@@ -57,7 +58,7 @@ class MosaicOptions(StageOptions):
 SPEC = StageSpec(
     name="mosaic",
     scope=Scope.GROUP,
-    recipe_version=1,
+    recipe_version=2,
     params=MosaicParams,
     makes=(
         DataType(

@@ -10,9 +10,9 @@ import numpy as np
 from contimg.errors import BadInput
 from contimg.models.quality import Figure, judge, worst
 from contimg.radio.coordinates import separation
-from contimg.radio.gaussians import beam_difference
 from contimg.stage import ProductDraft, Run, Stage, StageContext, StageResult
 from contimg_mosaic import measure, picture, write
+from contimg_mosaic.beams import CommonBeam, common_beam
 from contimg_mosaic.combine import Maps, combine
 from contimg_mosaic.grid import Grid, make_grid
 from contimg_mosaic.params import SPEC, Method, MosaicParams
@@ -39,6 +39,7 @@ class _Made:
     tiles: list[Tile]
     method: Method
     grid: Grid
+    common: CommonBeam
     maps: Maps
     source: measure.Brightest | None
     expected: int
@@ -80,9 +81,11 @@ class MosaicStage(Stage[MosaicParams]):
         method = choose_method(tiles, params)
         grid = make_grid(tiles, params.cell_arcsec)
         context.log.info("mosaic", method=method.value, members=len(tiles), pixels=list(grid.shape))
+        common = common_beam(tiles, grid)
         maps = combine(
             tiles,
             grid,
+            common,
             corrected=method is Method.PBWEIGHT,
             pb_floor=params.pb_floor,
             report=lambda done: context.report(done, len(tiles), "members combined"),
@@ -91,9 +94,9 @@ class MosaicStage(Stage[MosaicParams]):
             msg = f"no pixel of the {len(tiles)} images of group {context.unit} has a beam above {params.pb_floor}"
             raise BadInput(msg)
         cell = abs(float(grid.wcs.wcs.cdelt[1])) * 3600.0
-        source = measure.brightest(maps, grid.wcs, tiles[0].beam, cell)
+        source = measure.brightest(maps, grid.wcs, common.beam, cell)
         expected = context.options.expected or max(len(context.members), len(tiles))
-        return _Made(tiles, method, grid, maps, source, expected)
+        return _Made(tiles, method, grid, common, maps, source, expected)
 
 
 def _tile(run: Run) -> Tile:
@@ -104,10 +107,9 @@ def _tile(run: Run) -> Tile:
 def _figures(made: _Made, params: MosaicParams) -> list[Figure]:
     maps, source, count = made.maps, made.source, len(made.tiles)
     least = params.min_member_fraction * made.expected
-    difference = beam_difference([tile.beam for tile in made.tiles])
     return [
         judge("mosaic.members", float(count), degraded_below=float(made.expected), failed_below=least),
-        judge("mosaic.beam_difference", difference, failed_above=params.max_beam_difference),
+        judge("mosaic.beam_difference", made.common.difference, failed_above=params.max_beam_difference),
         judge("mosaic.peak", source.peak_jy if source else None, "Jy/beam"),
         judge("mosaic.peak_ra", source.ra_deg if source else None, "deg"),
         judge("mosaic.peak_dec", source.dec_deg if source else None, "deg"),
@@ -150,7 +152,7 @@ def _write(context: StageContext[MosaicParams], made: _Made, figures: list[Figur
         context.params.pb_floor,
         verdict,
     )
-    beam = made.tiles[0].beam
+    beam = made.common.beam
     shared = write.header(made.grid.wcs, beam, made.tiles, cards)
     write.write(context.workdir / f"{stem}.fits", made.maps.mosaic, shared, "Jy/beam", "Intensity")
     write.write(context.workdir / f"{stem}_weight.fits", made.maps.weight, shared, "beam2/Jy2", "Weight")
@@ -173,7 +175,7 @@ def _products(date: str, stem: str, made: _Made) -> tuple[ProductDraft, ...]:
 
 def _info(made: _Made, runs: list[Run], stem: str) -> dict[str, Any]:
     frequency, bandwidth = _band(made.tiles)
-    beam, source = made.tiles[0].beam, made.source
+    beam, source = made.common.beam, made.source
     return {
         "mosaic": stem,
         "method": made.name,

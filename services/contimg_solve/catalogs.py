@@ -12,7 +12,7 @@ from contimg.instruments import telescope_named
 from contimg.radio import catalog
 from contimg.radio.beams import drift_beam
 from contimg.radio.calibrators import LIST_FREQ_HZ, Calibrator
-from contimg.radio.coordinates import hour_angle_dec, lmn, separation
+from contimg.radio.coordinates import aberration, hour_angle_dec, lmn, separation
 from contimg.radio.fluxscale import is_primary, perley_butler_2017
 from contimg.radio.ms.read import Recording
 from contimg.radio.telescopes import Telescope
@@ -121,7 +121,8 @@ def seen(sources: Sources, recording: Recording, dec_app_rad: float, params: Sol
         return None
     beam = _beam(sources, times, freqs, dec_app_rad, telescope, params)
     flux = (beam * sources.at(freqs)[None]).astype(np.float32)
-    return Sky(lmn(sources.ra_rad, sources.dec_rad, recording.ra_rad, recording.dec_rad), flux)
+    scale = aberration(recording.ra_rad, recording.dec_rad, float(times.mean()))  # uvw are those of apparent directions
+    return Sky(scale * lmn(sources.ra_rad, sources.dec_rad, recording.ra_rad, recording.dec_rad), flux)
 
 
 def _beam(

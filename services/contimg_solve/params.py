@@ -103,7 +103,7 @@ class SolveOptions(StageOptions):
 SPEC = StageSpec(
     name="solve",
     scope=Scope.GROUP,
-    recipe_version=1,
+    recipe_version=2,
     params=SolveParams,
     makes=(
         DataType(

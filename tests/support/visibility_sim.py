@@ -5,7 +5,8 @@ rigid ball that turns evenly: antenna positions are turned about the pole, and a
 
     V_12 = E_1 conj(E_2) = S exp(2 pi i (s - s_0) . (r_1 - r_2) nu / c)
 
-because the antenna that is nearer to the source is reached earlier. UVW of a measurement set is r_1 - r_2.
+because the antenna that is nearer to the source is reached earlier. UVW of a measurement set is r_1 - r_2. Aberration
+makes the angles between sources a little longer or shorter; how much is taken from astropy's GCRS.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import GCRS, SkyCoord
+from astropy.time import Time
 from casacore.tables import default_ms, makearrcoldesc, maketabdesc, required_ms_desc, table
 
-__all__ = ["Observation", "Source", "random_array", "simulate", "unit_vector", "write_ms"]
+__all__ = ["Observation", "Source", "random_array", "seen_longer", "simulate", "unit_vector", "write_ms"]
 
 LIGHT = 299792458.0
 MJD = 2400000.5
@@ -82,6 +86,14 @@ def _turned(obs):
     return np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (len(angle), len(z)))], axis=-1)
 
 
+def seen_longer(obs):
+    """By how much small angles about the phase centre appear longer than in the ICRS, at the first time."""
+    centre = SkyCoord(obs.ra_deg, obs.dec_deg, unit="deg")
+    frame = GCRS(obstime=Time(obs.times_jd[0], format="jd", scale="utc"))
+    sides = [centre.directional_offset_by(angle * u.deg, 1 * u.deg).transform_to(frame) for angle in (0, 90, 180, 270)]
+    return float(np.mean([side.separation(centre.transform_to(frame)).deg for side in sides]))
+
+
 def simulate(obs):
     """Return uvw (rows, 3), data (rows, channels), antenna1, antenna2, time of each row; rows in time order."""
     first, second = np.triu_indices(len(obs.antennas_m), 1)
@@ -91,10 +103,10 @@ def simulate(obs):
     centre = unit_vector(obs.ra_deg, obs.dec_deg)
     east = np.array([-np.sin(ra), np.cos(ra), 0.0])
     uvw = baseline @ np.stack([east, np.cross(centre, east), centre]).T
-    count = len(first)
+    count, scale = len(first), seen_longer(obs)
     data = np.zeros((len(uvw), len(obs.freq_hz)), complex)
     for k, source in enumerate(obs.sources):
-        path = baseline @ (unit_vector(source.ra_deg, source.dec_deg) - centre)
+        path = scale * baseline @ (unit_vector(source.ra_deg, source.dec_deg) - centre)
         beam = 1.0 if obs.attenuation is None else np.repeat(obs.attenuation[:, k], count, axis=0)
         data += source.flux_jy * beam * np.exp(2j * np.pi * path[:, None] * obs.freq_hz / LIGHT)
     times = len(obs.times_jd)

@@ -20,6 +20,7 @@ from contimg.radio.telescopes import Telescope
 
 __all__ = [
     "SIDEREAL_RATE",
+    "aberration",
     "hour_angle_dec",
     "isot",
     "jd",
@@ -104,6 +105,30 @@ def meridian_icrs(times_jd: ArrayLike, dec_app_rad: float, telescope: Telescope)
     cirs_ra, cirs_dec = erfa.atoiq("H", 0.0, dec_app_rad, astrom)
     ra, dec = erfa.aticq(cirs_ra, cirs_dec, astrom)
     return np.asarray(ra) % (2 * np.pi), np.asarray(dec)
+
+
+def aberration(ra_rad: float, dec_rad: float, time_jd: float) -> float:
+    """Return how much longer small angles around a direction appear than they are in the ICRS.
+
+    Aberration maps the sphere onto itself conformally; by special relativity the scale in direction n is that of the
+    Doppler shift, √(1 − β²) / (1 + β·n), with the velocity β of the Earth. Its daily part, 1.5e-6, is left out.
+
+    Parameters
+    ----------
+    ra_rad, dec_rad
+        ICRS direction [rad].
+    time_jd
+        UTC Julian date [d].
+
+    Returns
+    -------
+    float
+        Between 0.9999 and 1.0001.
+    """
+    time = Time(time_jd, format="jd", scale="utc").tdb
+    _, barycentric = erfa.epv00(time.jd1, time.jd2)
+    beta = barycentric["v"] * (erfa.DAU / erfa.DAYSEC / erfa.CMPS)
+    return float(np.sqrt(1 - beta @ beta) / (1 + beta @ erfa.s2c(ra_rad, dec_rad)))
 
 
 def transit(ra_rad: float, dec_rad: float, after_jd: float, telescope: Telescope) -> float:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 from scipy.optimize import least_squares
 
-__all__ = ["ARCSEC", "FWHM", "Beam", "Fit", "autocorrelation", "beam_difference", "fit_gaussian", "gaussian"]
+__all__ = ["ARCSEC", "FWHM", "Beam", "Fit", "autocorrelation", "beam_difference", "fit_gaussian", "gaussian", "smooth"]
 
 FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 """Full width at half maximum of a Gaussian of unit sigma."""
@@ -17,6 +18,9 @@ ARCSEC = np.pi / 180 / 3600
 """In radians."""
 
 Array = NDArray[np.float64]
+
+_REACH = 6.0
+"""Standard deviations beyond which a Gaussian counts as 0."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,17 @@ class Beam:
         """Return the beam solid angle in pixels."""
         return float(2.0 * np.pi * self.major_arcsec * self.minor_arcsec / (FWHM * cell_arcsec) ** 2)
 
+    def moments(self, cell_arcsec: float) -> Array:
+        """Return the second moments, shape (2, 2) [pixel²], over x to the west and y to the north."""
+        cxx, cyy, cxy = self.widths(cell_arcsec)
+        return np.linalg.inv(np.array([[cxx, cxy / 2.0], [cxy / 2.0, cyy]]))
+
+    @classmethod
+    def from_moments(cls, moments: Array, cell_arcsec: float) -> Beam:
+        """Return the beam of second moments, shape (2, 2) [pixel²] (the inverse of :meth:`moments`)."""
+        form = np.linalg.inv(moments)
+        return cls.from_widths((float(form[0, 0]), float(form[1, 1]), 2.0 * float(form[0, 1])), cell_arcsec)
+
     @classmethod
     def from_widths(cls, form: tuple[float, float, float], cell_arcsec: float) -> Beam:
         """Return the beam of a quadratic form (the inverse of :meth:`widths`)."""
@@ -70,6 +85,31 @@ def beam_difference(beams: list[Beam]) -> float:
             ratios = np.sqrt(np.linalg.eigvals(np.linalg.solve(first, second)).real)
             worst = max(worst, float(np.max(np.abs(np.log(ratios)))))
     return float(np.expm1(worst))
+
+
+def smooth(image: NDArray[np.float32], moments: Array) -> NDArray[np.float32]:
+    """Convolve an image with a Gaussian of unit integral, beyond whose reach it counts as 0 outside.
+
+    Parameters
+    ----------
+    image : (ny, nx)
+        Any unit; finite.
+    moments : (2, 2)
+        Second moments of the Gaussian over x and y [pixel²]; where they are negative, nothing is sharpened.
+
+    Returns
+    -------
+    (ny, nx)
+        In the unit of the image.
+    """
+    reach = int(np.ceil(_REACH * np.sqrt(max(float(np.linalg.eigvalsh(moments)[-1]), 0.0))))
+    shape = [fft.next_fast_len(size + reach, real=True) for size in image.shape]
+    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
+    exponent = moments[0, 0] * kx**2 + 2.0 * moments[0, 1] * kx * ky + moments[1, 1] * ky**2
+    response = np.exp(-2.0 * np.pi**2 * np.maximum(exponent, 0.0)).astype(np.float32)
+    # one thread: the last bits of more depend on their number
+    whole = fft.irfft2(fft.rfft2(image, shape, workers=1) * response, shape, workers=1)
+    return np.asarray(whole[: image.shape[0], : image.shape[1]], dtype=np.float32)
 
 
 def gaussian(params: Array, x: Array, y: Array) -> Array:

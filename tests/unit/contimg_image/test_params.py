@@ -61,6 +61,7 @@ LIMITS = [  # field, values at the limit that are allowed, values beyond that ar
     ("major_gain", [1e-6, 0.999], [0, 1]),
     ("epsilon", [2e-5, 1e-2], [1.9e-5, 1.1e-2]),
     ("restoring_beam_arcsec", [0], [-1e-9]),
+    ("beam", ["ellipse", "circle"], ["round"]),
     ("beam_model", list(BEAM_MODELS), ["vla"]),
     ("follow_beam", [True, False], ["perhaps"]),
     ("pb_floor", [1e-6, 0.999], [0, 1]),

@@ -5,7 +5,7 @@ import pytest
 
 from contimg.errors import BadConfig
 from contimg.radio.gaussians import Beam
-from contimg_image.restoring import fit_beam, gaussian, restore
+from contimg_image.restoring import fit_beam, gaussian, matched, restore
 
 CELL = np.radians(3 / 3600)
 
@@ -61,3 +61,30 @@ def test_nothing_comes_back_in_at_the_other_edge():
     image = restore(model, np.zeros_like(model), Beam(30.0, 30.0, 0.0), CELL)
     assert np.abs(image[40:]).max() < 1e-6
     assert np.abs(image[:, :20]).max() < 1e-6
+
+
+def at(beam, y, x, size=160):
+    return np.roll(gaussian(beam, size, CELL), (y - size // 2, x - size // 2), axis=(0, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("wanted", [Beam(40.0, 25.0, 35.0), Beam(31.0, 15.5, 30.0), Beam(50.0, 50.0, 0.0)])
+def test_an_uncleaned_source_gets_the_beam_and_keeps_its_flux(wanted):
+    dirty = Beam(30.0, 15.0, 30.0)
+    found = matched(0.5 * at(dirty, 100, 50), gaussian(dirty, 256, CELL).astype(np.float32), dirty, wanted, CELL)
+    assert np.abs(found - 0.5 * at(wanted, 100, 50)).max() < 2e-4
+
+
+def test_nothing_is_sharpened_where_the_beam_is_narrower():
+    dirty, wanted = Beam(79.0, 42.0, 20.0), Beam(58.0, 58.0, 0.0)
+    psf = gaussian(dirty, 256, CELL).astype(np.float32)
+    found = matched(0.5 * at(dirty, 80, 80), psf, dirty, wanted, CELL)
+    assert found[80, 80] == pytest.approx(0.5, rel=1e-4)
+    fitted = fit_beam(found / 0.5, CELL)
+    assert 70.0 < fitted.major_arcsec < 79.5
+    assert 50.0 < fitted.minor_arcsec < 58.5
+
+
+def test_the_residual_stays_as_it_is_when_the_beam_is_the_fitted_one():
+    beam = Beam(30.0, 15.0, 30.0)
+    residual = np.random.default_rng(1).normal(size=(64, 64)).astype(np.float32)
+    assert matched(residual, gaussian(beam, 128, CELL).astype(np.float32), beam, beam, CELL) is residual

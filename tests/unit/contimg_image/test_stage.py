@@ -82,6 +82,15 @@ def test_given_beam_is_used_and_low_dynamic_range_degrades(small_ms, tmp_path):
     assert made.info["ended"] == "iterations"
 
 
+def test_a_source_reads_the_same_cleaned_or_not(small_ms, tmp_path):
+    """PSF of 45 by 38 arcsec, beam of 70: without a residual of the same beam the dirty image reads 30 % low."""
+    peaks = {}
+    for iterations in (0, 2000):
+        made = imaged(small_ms, tmp_path / str(iterations), restoring_beam_arcsec=70.0, max_iterations=iterations)
+        peaks[iterations] = next(each.value for each in made.figures if each.name == "image.peak")
+    assert peaks[0] == pytest.approx(peaks[2000], rel=0.03)
+
+
 def test_sources_just_outside_are_cleaned_in_the_frame(small_ms, tmp_path):
     """The source in the north-east lies 99 pixels from the centre: outside a half-width of 90, inside 108."""
     rms = {}

@@ -7,6 +7,7 @@ from scipy.ndimage import map_coordinates
 from skies import Sky, make_tile, sin_wcs, write_fits
 
 from contimg.errors import BadInput
+from contimg_mosaic.beams import common_beam
 from contimg_mosaic.combine import combine
 from contimg_mosaic.grid import make_grid
 from contimg_mosaic.tiles import open_tile
@@ -49,7 +50,7 @@ def reference(tiles, grid, floor):
 def test_same_as_the_formula_pixel_by_pixel(tmp_path, floor):
     tiles = tiles_at(tmp_path, (359.7, 0.1, 0.5))
     grid = make_grid(tiles)
-    maps = combine(tiles, grid, corrected=True, pb_floor=floor)
+    maps = combine(tiles, grid, common_beam(tiles, grid), corrected=True, pb_floor=floor)
     top, weight = reference(tiles, grid, floor)
     edge = np.abs(np.asarray(maps.weight) - weight) > 1e-3 * weight.max()
     assert edge.mean() < 2e-3  # a pixel at the floor may fall to either side
@@ -61,9 +62,9 @@ def test_same_as_the_formula_pixel_by_pixel(tmp_path, floor):
 def test_bands_of_rows_make_no_seams(tmp_path, monkeypatch):
     tiles = tiles_at(tmp_path, (359.7, 0.1))
     grid = make_grid(tiles)
-    whole = combine(tiles, grid, corrected=True, pb_floor=0.2)
+    whole = combine(tiles, grid, common_beam(tiles, grid), corrected=True, pb_floor=0.2)
     monkeypatch.setattr("contimg_mosaic.combine.BAND", 7)
-    banded = combine(tiles, grid, corrected=True, pb_floor=0.2)
+    banded = combine(tiles, grid, common_beam(tiles, grid), corrected=True, pb_floor=0.2)
     np.testing.assert_allclose(banded.mosaic, whole.mosaic, atol=1e-5)
     assert np.isnan(banded.mosaic).tolist() == np.isnan(whole.mosaic).tolist()
 
@@ -72,7 +73,7 @@ def test_blank_pixels_of_a_member_are_filled_by_the_others(tmp_path):
     blank = np.s_[40:50, 60:70]
     tiles = tiles_at(tmp_path, (0.1, 0.1), blank=blank)
     grid = make_grid(tiles)
-    maps = combine(tiles, grid, corrected=False, pb_floor=0.2)
+    maps = combine(tiles, grid, common_beam(tiles, grid), corrected=False, pb_floor=0.2)
     only = tiles[1].image()
     np.testing.assert_allclose(maps.mosaic[blank], only[blank], atol=1e-6)
     np.testing.assert_allclose(maps.noise[blank], 2e-3, rtol=1e-5)
@@ -81,7 +82,7 @@ def test_blank_pixels_of_a_member_are_filled_by_the_others(tmp_path):
 
 def test_pixels_that_nobody_sees_are_blank_with_no_weight(tmp_path):
     tiles = tiles_at(tmp_path, (0.1,), blank=np.s_[0:20, :])
-    maps = combine(tiles, make_grid(tiles), corrected=False, pb_floor=0.2)
+    maps = combine(tiles, make_grid(tiles), common_beam(tiles, make_grid(tiles)), corrected=False, pb_floor=0.2)
     assert np.isnan(maps.mosaic[:20]).all()
     assert np.isnan(maps.noise[:20]).all()
     assert (maps.weight[:20] == 0).all()
@@ -90,7 +91,9 @@ def test_pixels_that_nobody_sees_are_blank_with_no_weight(tmp_path):
 
 def test_progress_counts_members(tmp_path):
     tiles, seen = tiles_at(tmp_path, (359.7, 0.1, 0.5)), []
-    combine(tiles, make_grid(tiles), corrected=True, pb_floor=0.2, report=seen.append)
+    combine(
+        tiles, make_grid(tiles), common_beam(tiles, make_grid(tiles)), corrected=True, pb_floor=0.2, report=seen.append
+    )
     assert seen == [1, 2, 3]
 
 
@@ -107,7 +110,7 @@ def test_best_weights_beat_any_other(tmp_path):
         write_fits(tmp_path / f"i{number}.fits", np.full(SHAPE, draws[0, number]), wcs, BEAM)
         write_fits(tmp_path / f"p{number}.fits", np.full(SHAPE, gains[number]), wcs, BEAM)
     tiles = [open_tile(tmp_path / f"i{n}.fits", tmp_path / f"p{n}.fits", sigmas[n]) for n in range(2)]
-    maps = combine(tiles, make_grid(tiles), corrected=True, pb_floor=0.2)
+    maps = combine(tiles, make_grid(tiles), common_beam(tiles, make_grid(tiles)), corrected=True, pb_floor=0.2)
     assert maps.mosaic[at] == pytest.approx(best[0], rel=1e-5)
     assert maps.noise[at] == pytest.approx(best.std(), rel=0.05)
     assert best.std() < plain.std()

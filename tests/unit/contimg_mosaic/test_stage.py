@@ -101,7 +101,7 @@ def test_missing_members_degrade_and_less_than_half_fails(tmp_path, expected, ve
     assert figure(result, "members").verdict is Verdict(verdict)
 
 
-@pytest.mark.parametrize(("second", "verdict"), [(1.015, Verdict.PASS), (1.025, Verdict.FAILED)])
+@pytest.mark.parametrize(("second", "verdict"), [(1.99, Verdict.PASS), (2.01, Verdict.FAILED)])
 def test_unlike_beams_fail(tmp_path, second, verdict):
     result, _ = mosaic(tmp_path, runs_at(tmp_path, [10.0, 10.4], beams=[BEAM, BEAM * second]))
     assert figure(result, "beam_difference").verdict is verdict

@@ -56,6 +56,18 @@ def test_hour_angle_and_declination_are_those_of_the_astropy_frame():
         np.testing.assert_allclose(app[s], truth.dec.rad, atol=0.001 * ARCSEC)
 
 
+@pytest.mark.parametrize("month", [1, 5, 7, 10])
+@pytest.mark.parametrize(("ra", "dec"), [(20.0, 16.1), (230.0, 54.6), (345.0, 71.6)])
+def test_small_angles_appear_longer_or_shorter_by_the_season(month, ra, dec):
+    """Angles of 1 degree around a direction in astropy's apparent frame over those of the ICRS."""
+    jd = jd_of(f"2026-{month:02d}-25T22:26:00")
+    centre = SkyCoord(ra, dec, unit="deg")
+    around = centre.directional_offset_by(np.arange(0, 360, 45) * u.deg, 1 * u.deg)
+    frame = HADec(obstime=Time(jd, format="jd", scale="utc"), location=DSA.location)
+    seen = centre.transform_to(frame).separation(around.transform_to(frame)).deg
+    assert co.aberration(np.radians(ra), np.radians(dec), jd) == pytest.approx(seen.mean(), abs=3e-6)
+
+
 def test_many_directions_at_one_time_keep_their_places():
     """A known trap elsewhere: one time and many directions gave the first direction for all."""
     ra = np.radians(np.linspace(0, 350, 2000))

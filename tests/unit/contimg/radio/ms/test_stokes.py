@@ -6,6 +6,7 @@ import visibility_sim
 from casacore.tables import table
 from visibility_sim import Observation, random_array
 
+from contimg.radio.coordinates import aberration
 from contimg.radio.ms.read import open_recording
 from contimg.radio.ms.stokes import write_ms
 from contimg_image.visibilities import read_visibilities
@@ -37,7 +38,9 @@ def test_exported_visibilities_are_read_back(tmp_path, small_recording):
     assert (recording.ra_rad, recording.dec_rad) == (small_recording.ra_rad, small_recording.dec_rad)
     assert np.array_equal(recording.positions_m, small_recording.positions_m)
     assert np.array_equal(recording.freqs_hz, vis.freq_hz)
-    for name in ("uvw_m", "antenna1", "antenna2"):
+    scale = aberration(recording.ra_rad, recording.dec_rad, float(vis.time_jd.mean()))  # taken out by every reading
+    np.testing.assert_allclose(again.uvw_m, scale * vis.uvw_m, rtol=1e-9)
+    for name in ("antenna1", "antenna2"):
         assert np.array_equal(getattr(again, name), getattr(vis, name))
     assert again.weight == pytest.approx(vis.weight, rel=1e-6)
     used = vis.weight > 0
