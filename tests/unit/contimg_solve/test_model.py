@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gain_bench import ANTENNAS, FREQS, TARGET, write_scan
 
-from contimg.radio.coordinates import lmn
+from contimg.radio.coordinates import aberration, lmn
 from contimg.radio.ms.read import open_recording
 from contimg_solve.data import blocks
 from contimg_solve.model import Sky, point, visibilities
@@ -24,7 +24,8 @@ def test_sources_off_the_centre_agree_with_an_independent_sum(scan):
     recording, sources = scan
     ra, dec = np.radians([s[0] for s in sources]), np.radians([s[1] for s in sources])
     flux = np.tile(np.array([s[2] for s in sources], np.float32)[None, :, None], (4, 1, len(FREQS)))
-    sky = Sky(lmn(ra, dec, recording.ra_rad, recording.dec_rad), flux)
+    scale = aberration(recording.ra_rad, recording.dec_rad, recording.mid_s / 86400 + 2400000.5)
+    sky = Sky(scale * lmn(ra, dec, recording.ra_rad, recording.dec_rad), flux)
     for block in blocks(recording, recording.antennas, 50_000):
         predicted = visibilities(sky, block, recording.freqs_hz)
         np.testing.assert_allclose(predicted, block.vis[..., 0], atol=2e-5)

@@ -8,7 +8,7 @@ from casacore.tables import table
 from gain_bench import ANTENNAS, FREQS, TARGET, draw_gains, write_scan
 
 from contimg.errors import DataQuality
-from contimg.radio.coordinates import lmn
+from contimg.radio.coordinates import aberration, lmn
 from contimg.radio.ms.read import open_recording
 from contimg_solve.model import Sky
 from contimg_solve.params import SolveParams
@@ -25,7 +25,8 @@ def member_of(base, unit, gains, *, start=0.0, noise=0.0, known=True, sources=SO
     recording = open_recording(path, unit)
     ra, dec = np.radians([s[0] for s in SOURCES]), np.radians([s[1] for s in SOURCES])
     flux = np.tile(np.array([s[2] for s in SOURCES], np.float32)[None, :, None], (4, 1, len(FREQS)))
-    sky = Sky(lmn(ra, dec, recording.ra_rad, recording.dec_rad), flux)
+    scale = aberration(recording.ra_rad, recording.dec_rad, recording.mid_s / 86400 + 2400000.5)
+    sky = Sky(scale * lmn(ra, dec, recording.ra_rad, recording.dec_rad), flux)
     return Member(recording, sky if known else None)
 
 
