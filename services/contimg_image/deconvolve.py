@@ -90,7 +90,7 @@ def deconvolve(
     limits: Limits,
     report: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Cleaned:
-    """CLEAN with exact residuals after each major cycle.
+    """CLEAN with residuals of the visibilities after each major cycle, exact ones before it ends.
 
     Components are searched where the residual is above ``auto_mask_sigma`` times its rms (by MAD, measured anew each
     time) and above what sidelobes of its highest peak can be, and where components were found before. There CLEAN goes
@@ -111,7 +111,8 @@ def deconvolve(
     """
     psf = gridder.psf()
     steps, lobes = minor(psf), min(sidelobe(psf), _HIGHEST_SIDELOBE)
-    residual = gridder.dirty(data)
+    exact = not gridder.flat
+    residual = gridder.dirty(data, exact=exact)
     model = np.zeros_like(residual)
     inside = inner_mask(gridder.size)
     iterations, majors, stalls, last, last_peak, aimed = 0, 0, 0, np.inf, np.inf, False
@@ -129,15 +130,19 @@ def deconvolve(
         ended = "diverged" if highest > _GROWTH * last else _ended(reached, stalls, iterations, majors, limits)
         if ended == "diverged":
             model, residual = before
-        if ended:
+        if ended and exact:
             return Cleaned(model, residual, psf, iterations, majors, ended)
+        if ended:  # once more with all of w; what it brings to light is cleaned exactly
+            exact, residual = True, gridder.dirty(data - gridder.predict(model))
+            stalls, last, last_peak = 0, np.inf, np.inf
+            continue
         outside = float(np.abs(residual[inside & ~mask]).max(initial=0.0))
         hidden = min(lobes * outside, _HIGHEST_LIMIT * peak) if outside > found else 0.0
         limit = max(goal, (1 - limits.major_gain) * peak, hidden)
         before = model.copy(), residual
         iterations += steps.run(residual, mask, limit, limits.max_iterations - iterations, model)
         majors, last, last_peak, aimed = majors + 1, highest, peak, limit == goal
-        residual = gridder.dirty(data - gridder.predict(model))
+        residual = gridder.dirty(data - gridder.predict(model, exact=exact), exact=exact)
         report(majors, limits.max_majors, f"major cycle: peak {peak:.4g} Jy/beam, {iterations} components")
 
 

@@ -64,6 +64,8 @@ class Gridder:
         Relative accuracy.
     terms
         How the brightness of a model changes over the visibilities, see :class:`contimg_image.primary.Term`.
+    flat
+        What is left of w is so short that passes may leave it out unless they are asked to be exact.
     """
 
     def __init__(
@@ -75,8 +77,11 @@ class Gridder:
         cell_rad: float,
         epsilon: float = 1e-4,
         terms: tuple[Term, ...] = (),
+        *,
+        flat: bool = False,
     ) -> None:
         self.size = size
+        self.flat = flat
         self._terms = terms
         self._uvw = uvw_m
         self._weight = weight
@@ -87,7 +92,6 @@ class Gridder:
             "freq": freq_hz,
             "pixsize_x": cell_rad,
             "pixsize_y": cell_rad,
-            "do_wgridding": True,
             "flip_v": True,
             "divide_by_n": False,
         }
@@ -101,22 +105,22 @@ class Gridder:
         self._norm *= peak
         return np.asarray(image / np.float32(peak), np.float32)
 
-    def dirty(self, data: NDArray[np.complex64]) -> NDArray[np.float32]:
-        """Return the dirty image of visibilities, shape (R, C) [Jy], in Jy/beam."""
-        return self._image(data)
+    def dirty(self, data: NDArray[np.complex64], *, exact: bool = True) -> NDArray[np.float32]:
+        """Return the dirty image of visibilities, shape (R, C) [Jy], in Jy/beam; not ``exact``: w may be left out."""
+        return self._image(data, exact=exact)
 
-    def predict(self, model: NDArray[np.float32]) -> NDArray[np.complex64]:
-        """Return the visibilities of a model image [Jy/pixel], shape (R, C) [Jy].
+    def predict(self, model: NDArray[np.float32], *, exact: bool = True) -> NDArray[np.complex64]:
+        """Return the visibilities of a model image [Jy/pixel], shape (R, C) [Jy]; not ``exact``: w may be left out.
 
         The terms, which are weaker, are as accurate in Jy as the model itself, not as a part of their own.
         """
-        total, whole = self._visibilities(model, self._epsilon), _power(model)
+        total, whole = self._visibilities(model, self._epsilon, exact=exact), _power(model)
         for term in self._terms:
             change = model * term.image
             power = _power(change)
             if power > 0:
                 epsilon = min(_COARSEST, self._epsilon * max(1.0, float(np.sqrt(whole / power))))
-                total += term.factor * self._visibilities(change, epsilon)
+                total += term.factor * self._visibilities(change, epsilon, exact=exact)
         return total
 
     @property
@@ -125,15 +129,20 @@ class Gridder:
         first = self._even // 2 - self.size // 2
         return (slice(first, first + self.size),) * 2
 
-    def _visibilities(self, model: NDArray[np.float32], epsilon: float) -> NDArray[np.complex64]:
+    def _visibilities(self, model: NDArray[np.float32], epsilon: float, *, exact: bool) -> NDArray[np.complex64]:
         padded = np.zeros((self._even, self._even), np.float32)
         padded[self._inside] = model
         found: NDArray[np.complex64] = ducc0.wgridder.dirty2vis(
-            uvw=self._uvw, dirty=np.ascontiguousarray(padded.T), epsilon=epsilon, nthreads=THREADS, **self._common
+            uvw=self._uvw,
+            dirty=np.ascontiguousarray(padded.T),
+            epsilon=epsilon,
+            do_wgridding=exact or not self.flat,
+            nthreads=THREADS,
+            **self._common,
         )
         return found
 
-    def _image(self, data: NDArray[np.complex64]) -> NDArray[np.float32]:
+    def _image(self, data: NDArray[np.complex64], *, exact: bool = False) -> NDArray[np.float32]:
         def gridded(rows: NDArray[np.intp]) -> NDArray[np.float32]:
             image: NDArray[np.float32] = ducc0.wgridder.vis2dirty(
                 uvw=self._uvw[rows],
@@ -142,6 +151,7 @@ class Gridder:
                 npix_x=self._even,
                 npix_y=self._even,
                 epsilon=self._epsilon,
+                do_wgridding=exact or not self.flat,
                 nthreads=1,
                 **self._common,
             )

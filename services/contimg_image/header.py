@@ -55,6 +55,8 @@ def image_header(
     for number, values in enumerate(axes, start=1):
         for key, value in zip(("CTYPE", "CRPIX", "CRVAL", "CDELT", "CUNIT"), values, strict=True):
             header[f"{key}{number}"] = value
+    if vis.slope != (0.0, 0.0):
+        header["PV2_1"], header["PV2_2"] = (-vis.slope[0], "slant of the projection"), -vis.slope[1]
     header["LONPOLE"], header["LATPOLE"] = 180.0, header["CRVAL2"]
     header["RADESYS"], header["SPECSYS"] = "ICRS", "TOPOCENT"
     header["RESTFRQ"] = (vis.mean_freq_hz, "[Hz] weighted mean, no spectral line")

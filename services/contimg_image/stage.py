@@ -25,7 +25,7 @@ from contimg_image.params import ImageParams
 from contimg_image.primary import drifts, pointing_dec, primary_beam
 from contimg_image.quicklook import write_picture
 from contimg_image.restoring import fit_beam, matched, restore
-from contimg_image.visibilities import read_visibilities
+from contimg_image.visibilities import read_visibilities, slanted
 from contimg_image.weighting import imaging_weights, thermal_rms
 
 __all__ = ["ImageStage"]
@@ -69,6 +69,8 @@ def _prepare(context: StageContext[ImageParams], scratch: Path) -> Job:
         min_uv_lambda=params.min_uv_lambda,
         report=context.report,
     )
+    if params.backend == "ducc" and drifts(recording):
+        vis = slanted(vis)
     cell = np.radians(params.cell_arcsec / 3600)
     weight = imaging_weights(vis, params.size, float(cell), params.weighting, params.robust)
     context.log.info("visibilities read", rows=len(vis.data), channels=len(vis.freq_hz))

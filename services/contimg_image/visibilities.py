@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba as nb
@@ -16,7 +16,7 @@ from contimg.radio.coordinates import aberration
 from contimg.radio.ms.read import Block, Recording, blocks
 from contimg_image.channels import average_width, channel_bins, selected_channels
 
-__all__ = ["Visibilities", "average", "read_visibilities"]
+__all__ = ["Visibilities", "average", "read_visibilities", "slanted"]
 
 _SECONDS_PER_DAY = 86400.0
 _MJD = 2400000.5
@@ -42,6 +42,8 @@ class Visibilities:
     """Length of an integration [s]."""
     band_hz: tuple[float, float]
     """Outer edges of the channels used."""
+    slope: tuple[float, float] = (0.0, 0.0)
+    """a, b: from the third column of ``uvw_m`` a·u + b·v has been taken away; the image is a slanted SIN one."""
 
     @property
     def mean_freq_hz(self) -> float:
@@ -126,6 +128,19 @@ def read_visibilities(
     uvw, data, weight, times, first, second = (np.concatenate(each) for each in zip(*parts, strict=True))
     uvw *= aberration(recording.ra_rad, recording.dec_rad, float(times.mean()))
     return Visibilities(uvw, freq, data, weight, times, first, second, recording.interval_s, edges)
+
+
+def slanted(vis: Visibilities) -> Visibilities:
+    """Return the visibilities with w less the plane a·u + b·v that fits it best.
+
+    An array that is flat and a recording that is short have w nearly in one plane. With w = w' + a·u + b·v the phase
+    u·l + v·m + w·(n − 1) is that of u, v and w' in an image whose axes are l − a·(1 − n) and m − b·(1 − n): the slanted
+    orthographic projection (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.5).
+    """
+    plane, *_ = np.linalg.lstsq(vis.uvw_m[:, :2], vis.uvw_m[:, 2])
+    uvw = vis.uvw_m.copy()
+    uvw[:, 2] -= uvw[:, :2] @ plane
+    return replace(vis, uvw_m=uvw, slope=(float(plane[0]), float(plane[1])))
 
 
 def _width(recording: Recording, freq_hz: float) -> int:

@@ -73,8 +73,10 @@ def _sin_wcs(ra: float, dec: float, cell_deg: float) -> WCS:
 
 
 def _same(tile: Tile, wcs: WCS, shape: tuple[int, int]) -> bool:
-    """Say whether a tile's pixels are those of a grid (times in the header make no other grid)."""
+    """Say whether a tile's pixels are those of a grid (times in the header make no other grid, a slant does)."""
     mine, other = tile.wcs.wcs, wcs.wcs
+    if any(value for _, _, value in mine.get_pv()):
+        return False
     pairs = [(mine.crval, other.crval), (mine.cdelt, other.cdelt), (mine.crpix, other.crpix)]
     return tile.shape == shape and all(np.allclose(a, b, rtol=1e-12, atol=1e-11) for a, b in pairs)
 
