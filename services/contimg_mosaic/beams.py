@@ -59,11 +59,11 @@ def smallest_cover(moments: list[Array]) -> Array:
     Parameters
     ----------
     moments
-        Shape (2, 2) each, any unit.
+        Shape (2, 2) each [pixel²].
 
     Returns
     -------
-    (2, 2), the same unit.
+    (2, 2) [pixel²].
     """
     root = np.linalg.cholesky(np.mean(moments, axis=0))
     angle = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
@@ -102,7 +102,17 @@ def _turn(tile: Tile, grid: Grid) -> Array:
 
 
 def convolved(tile: Tile, growth: Array, scale: float) -> Member:
-    """Read a tile and give it the common beam; pixels that nothing or the edge reaches into fall out."""
+    """Read a tile and give it the common beam; pixels that nothing or the edge reaches into fall out.
+
+    Parameters
+    ----------
+    tile
+        The member.
+    growth
+        Second moments of the Gaussian to convolve with, shape (2, 2) [tile pixel²].
+    scale
+        Area of the common beam over the tile's own, a pure number.
+    """
     image = tile.image()
     valid = np.isfinite(image)
     image = np.nan_to_num(image, nan=0.0)
