@@ -220,11 +220,14 @@ class Host:
             if view is None or view.group.metadata.uid != group.metadata.uid:
                 self._groups[name] = GroupView(group, group.status, Shown(group.status))
                 self._agenda.add(f"group/{name}")
-            elif view.group.spec != group.spec:
+            elif view.is_edited(group):
                 view.group, view.edited = group, True
                 self._agenda.add(f"group/{name}")
             else:
                 view.group = group
+                if group.status != view.shown.status:  # somebody else wrote it: the next look begins from there
+                    view.status = view.shown.status = group.status
+                    self._agenda.add(f"group/{name}")
 
     # -- one group ----------------------------------------------------------------------------------------------
 
