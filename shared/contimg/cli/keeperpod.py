@@ -58,7 +58,7 @@ def execute(kube: Kube, words: Sequence[str], out: IO[bytes], err: IO[bytes]) ->
     run = api.connect_get_namespaced_pod_exec
     link = kube.call("exec into pods", stream, run, pod, kube.namespace, container=container, command=argv, **how)
     if link is None:
-        raise Unavailable(f"pod {pod} in {kube.place} is gone; do it again")
+        raise Unavailable(f"pod {pod} in {kube.place}, or its node, is gone; do it again when it is back")
     _copy(link, out, err)
     return _code(link, pod)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -57,7 +58,7 @@ class Kube:
         from kubernetes import config  # noqa: PLC0415 - see above
 
         try:
-            client = config.new_client_from_config(context=self.context)
+            client = config.new_client_from_config(_kubeconfig(), context=self.context)
         except Exception as error:  # the kubeconfig's own programs and keys: many classes, none of them shared
             raise BadConfig(f"context {self.context!r} of {_kubeconfig()} cannot be used: {_line(error)}") from error
         client.configuration.retries = False
@@ -79,24 +80,23 @@ class Kube:
         try:
             return function(*words, **more)
         except ApiException as error:
-            if error.status == MISSING:
+            if (status := _status(error)) == MISSING:
                 return None
-            raise self._refused(what, error) from error
+            raise self._refused(what, status, _message(error)) from error
         except (HTTPError, OSError) as error:
             host = self.client.configuration.host
             raise Unavailable(
                 f"the API server {host} of context {self.context!r} does not answer: {_line(error)}"
             ) from error
 
-    def _refused(self, what: str, error: Any) -> ContimgError:
-        said = _message(error)
-        if error.status == 401:
+    def _refused(self, what: str, status: int, said: str) -> ContimgError:
+        if status == 401:
             return UserError(f"context {self.context!r}: the API server does not know you ({said}); log in again")
-        if error.status == 403:
+        if status == 403:
             return UserError(f"you may not {what} in {self.place}: {said}; ask whoever runs the cluster for the right")
-        if error.status == 409:
+        if status == 409:
             return Unavailable(f"somebody else changed it at the same time in {self.place}; do it again")
-        return Unavailable(f"the API server would not {what} in {self.place} ({error.status}): {said}")
+        return Unavailable(f"the API server would not {what} in {self.place} ({status}): {said}")
 
     def check_namespace(self) -> None:
         """Say so if the namespace is not there; who may not ask is not told.
@@ -132,19 +132,23 @@ def _contexts() -> tuple[dict[str, dict[str, Any]], str]:
     from yaml import YAMLError  # noqa: PLC0415 - see above
 
     try:
-        found, current = config.list_kube_config_contexts()
+        found, current = config.list_kube_config_contexts(_kubeconfig())
     except (config.ConfigException, OSError, YAMLError, TypeError) as error:
         cure = "set KUBECONFIG to the file that gives you access"
         raise BadConfig(f"there is no usable kubeconfig at {_kubeconfig()} ({_line(error)}); {cure}") from error
     return {each["name"]: each.get("context") or {} for each in found}, (current or {}).get("name", "")
 
 
+def _status(error: Any) -> int:
+    """Return the HTTP status of a refusal; where a connection was to be upgraded it stands in the text alone."""
+    found = re.match(r"Handshake status (\d{3})", str(error.reason))
+    return int(found[1]) if found else int(error.status or 0)
+
+
 def _message(error: Any) -> str:
     """Return what the API server said, which names user, verb and resource."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return _line(error.reason or error.status)
+    found = re.search(r'"message":("(?:[^"\\]|\\.)*")', str(error.body or error.reason))
+    return str(json.loads(found[1])) if found else _line(error.reason or error.status)
 
 
 def _line(error: object) -> str:
