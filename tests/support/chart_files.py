@@ -6,20 +6,19 @@ models declare; the schema of the values gets their names, the README its table 
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML
 
 from contimg.access import HOST, KEEPER, configuration, users
 from contimg.limits import ProtocolLimits
 from contimg.models.instrument import pipelines
 from contimg.models.spec import Scope, StageSpec, specs
 from contimg_operator.crd import definitions
+from contimg_operator.rights import RULES
 
 __all__ = ["CHART", "generated", "services"]
 
@@ -70,15 +69,15 @@ def _users() -> list[str]:
 
 def _definition(content: dict[str, Any]) -> str:
     """Return the template of a custom resource definition."""
-    writer = YAML()
-    writer.default_flow_style = False
-    writer.width = 120
-    content["metadata"]["annotations"] = "KEPT"
-    stream = io.StringIO()
-    writer.dump(content, stream)
-    text = stream.getvalue().replace("{{", '{{ "{{" }}')
-    kept = "\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n"
-    return f"{MADE}{{{{- if .Values.crds.install }}}}\n{text.replace(' KEPT', kept.rstrip(), 1)}{{{{- end }}}}\n"
+    plain = json.loads(json.dumps(content))  # repeated parts would become aliases
+    plain["metadata"]["annotations"] = "KEPT"
+    text = _yaml(plain).replace("{{", '{{ "{{" }}')
+    kept = "\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}"
+    return f"{MADE}{{{{- if .Values.crds.install }}}}\n{text.replace(' KEPT', kept, 1)}{{{{- end }}}}\n"
+
+
+def _yaml(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
 
 
 def schema() -> dict[str, Any]:
@@ -99,8 +98,9 @@ def generated() -> dict[Path, str]:
     """Return the content of every generated file."""
     definitions_ = {f"templates/crds/{name}": _definition(content) for name, content in definitions().items()}
     files = definitions_ | {
-        "files/services.yaml": MADE + yaml.safe_dump(services(), sort_keys=False),
-        "files/users.yaml": MADE + yaml.safe_dump(_users(), sort_keys=False),
+        "files/services.yaml": MADE + _yaml(services()),
+        "files/users.yaml": MADE + _yaml(_users()),
+        "files/rights.yaml": MADE + _yaml(RULES),
         "files/authorization.conf": MADE + configuration(SHARD) + "\n",
         "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
     }

@@ -56,7 +56,7 @@ affinity:
 - {name: CONTIMG_TIME_SCALE, value: {{ $values.timeScale | quote }}}
 {{- end }}
 {{- range $name, $value := $values.limits }}
-- {name: CONTIMG_LIMIT_{{ upper $name }}, value: {{ $value | quote }}}
+- {name: CONTIMG_LIMIT_{{ upper $name }}, value: {{ ternary (int64 $value) $value (eq (int64 $value | float64) (float64 $value)) | quote }}}
 {{- end }}
 {{- if and $values.nats.enabled (gt (int $values.nats.replicas) 1) }}
 - {name: CONTIMG_LIMIT_REPLICAS, value: {{ $values.nats.replicas | quote }}}
