@@ -7,6 +7,7 @@ watch after ``_WATCH_S``, so that one whose connection was lost without a word i
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import Callable
@@ -36,14 +37,14 @@ Note = Callable[[str, str | None, Body], None]
 
 async def watch(namespace: str, note: Note) -> None:
     """Hand over what the watch tells, in the running loop, until cancelled."""
-    loop, stop = asyncio.get_running_loop(), threading.Event()
+    loop, stop, context = asyncio.get_running_loop(), threading.Event(), contextvars.copy_context()
     _speak_json()
 
     def hand_over(plural: str, kind: str | None, body: Body) -> None:
         loop.call_soon_threadsafe(note, plural, kind, body)
 
     try:
-        await in_daemon(lambda: _follow(namespace, hand_over, stop))
+        await in_daemon(lambda: context.run(_follow, namespace, hand_over, stop))
     finally:
         stop.set()
 

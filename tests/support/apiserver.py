@@ -75,6 +75,11 @@ class ApiServer:
         """Its address."""
         return f"https://127.0.0.1:{self.port}"
 
+    def audit(self, user: str) -> list[dict[str, Any]]:
+        """Return what a user has asked for, as the server itself has written it down."""
+        lines = map(json.loads, (self.directory / "audit.log").read_text().splitlines())
+        return [line for line in lines if line["user"]["username"] == user]
+
     # -- processes ----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -92,7 +97,8 @@ class ApiServer:
             "--service-cluster-ip-range=10.97.0.0/24", "--cert-dir=pki", "--token-auth-file=pki/tokens.csv",
             "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
             "--service-account-signing-key-file=pki/sa.key", "--service-account-key-file=pki/sa.key",
-            "--disable-admission-plugins=ServiceAccount", "--shutdown-delay-duration=0s", *self._words,
+            "--disable-admission-plugins=ServiceAccount", "--shutdown-delay-duration=0s",
+            "--audit-policy-file=pki/audit.yaml", "--audit-log-path=audit.log", *self._words,
         )  # fmt: skip
         self._wait()
 
@@ -127,6 +133,9 @@ class ApiServer:
         pki = self.directory / "pki"
         pki.mkdir(parents=True)
         (pki / "tokens.csv").write_text(f'{_TOKEN},admin,1,"system:masters"\n')
+        rules = [{"level": "Metadata", "omitStages": ["RequestReceived"]}]
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}
+        (pki / "audit.yaml").write_text(yaml.safe_dump(policy))
         words = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", pki / "sa.key"]
         subprocess.run(words, check=True)
 

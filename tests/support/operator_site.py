@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from contimg.servers.nats import NatsServer
 from contimg.volume.layout import Layout
 from contimg_operator.rights import RULES
 
-__all__ = ["OperatorSite", "group", "observed", "scanned"]
+__all__ = ["OperatorSite", "group", "observation", "observed", "scanned"]
 
 PAPER = "paper"
 """User of the message server that may do everything: it plays all stages."""
@@ -178,6 +179,15 @@ class OperatorSite:
             urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=10)
         ) as said:
             return said.read().decode()
+
+    def ready(self, name: str = "operator") -> str:
+        """Return what the probe of readiness says."""
+        try:
+            return self.http("/readyz", name).strip()
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError as error:
+            return str(error)
 
     def metric(self, prefix: str, name: str = "operator") -> float:
         """Return the sum of the samples of a metric that begin so."""
