@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from apiserver import KUBE, ApiServer, needs_programs
+from apiserver import KUBE, ApiServer
 from guides import GUIDES, KINDS, block, blocks
 
 from contimg.cli.main import COMMANDS
@@ -19,6 +19,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.stem for path in GUIDES.glob("*.md"))
 FENCE = re.compile(r"^```(.+)$", re.MULTILINE)
 DATA = ("yaml",)
+needs_helm = pytest.mark.skipif(
+    not os.environ.get("CI")
+    and not all((KUBE / name).exists() for name in ("helm", "kube-apiserver", "etcd", "kubectl")),
+    reason=f"helm and the programs of Kubernetes are not in {KUBE}",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -69,33 +74,46 @@ def shell(server, tmp_path_factory):
     return run
 
 
-@needs_programs
-@pytest.mark.integration
-@pytest.mark.skipif(not os.environ.get("CI") and not (KUBE / "helm").exists(), reason="needs helm")
-def test_the_operators_commands_that_need_no_pods(server, shell):
-    """From install to uninstall and back, with the values of the page."""
+@pytest.fixture(scope="module")
+def operated(shell):
+    """What the operator's commands that need no pods printed, with the values of the page."""
     (shell.place / "values.yaml").write_text(block("operators", "yaml"))
-    found = blocks("operators", "server")
-    assert len(found) == 4
-    for number, text in enumerate(found):
+    printed = []
+    for number, text in enumerate(blocks("operators", "server")):
         if number == 2:  # something to save
-            done = shell("kubectl apply -n contimg -f docs/samples/group.yaml -f docs/samples/survey.yaml")
-            assert done.returncode == 0, done.stderr
-        done = shell(text)
-        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+            shell("kubectl apply -n contimg -f docs/samples/group.yaml -f docs/samples/survey.yaml")
+        printed.append(shell(text))
+    return printed
+
+
+def checked(done):
+    """Check that all commands succeeded."""
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@needs_helm
+def test_the_operators_commands_that_need_no_pods(server, operated):
+    assert len(operated) == 4
+    for done in operated:
+        checked(done)
     assert server.get("og", "strip", "contimg") is not None
     assert server.get("svy", "night", "contimg") is not None
 
 
-@needs_programs
-@pytest.mark.integration
-@pytest.mark.skipif(not os.environ.get("CI") and not (KUBE / "helm").exists(), reason="needs helm")
-def test_samples_are_taken_by_the_api_server_and_come_back_the_same(server, shell):
-    """After the definitions are there: what was applied shows no difference."""
+@needs_helm
+def test_samples_are_taken_by_the_api_server_and_come_back_the_same(operated, shell):
+    """What was applied shows no difference."""
     for name in ("group", "pipeline", "survey"):
         file = f"docs/samples/{name}.yaml"
         words = ("apply --dry-run=server", "apply", "diff")
-        done = shell("\n".join(f"kubectl {word} -f {file}" for word in words))
-        assert done.returncode == 0, done.stdout + done.stderr
-    told = shell("kubectl explain og.spec.stages.image.cell_arcsec").stdout
-    assert "Side of a pixel" in told
+        checked(shell("\n".join(f"kubectl {word} -f {file}" for word in words)))
+    assert "Side of a pixel" in checked(shell("kubectl explain og.spec.stages.image.cell_arcsec"))
+
+
+@needs_helm
+def test_what_the_notes_and_the_guide_call_roles_is_there(operated, server):
+    for name in ("contimg-view", "contimg-edit"):
+        role = server.get("role", name, "contimg")
+        (records,) = (rule for rule in role["rules"] if rule["resources"] == ["pods/exec"])
+        assert set(records["verbs"]) == {"get", "create"}
