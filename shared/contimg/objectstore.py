@@ -264,7 +264,11 @@ class ObjectStore:
             raise self._refused(error) from error
         except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError) as error:
             why = type(getattr(error, "reason", None) or error).__name__
-            msg = f"no S3 server answers at {self.target.url} ({why}); start it or correct the address"
+            untrusted = why == "SSLError"
+            cure = (
+                "give CONTIMG_S3_CA the certificates of its issuer" if untrusted else "start it or correct the address"
+            )
+            msg = f"no S3 server answers at {self.target.url} ({why}); {cure}"
             raise Unavailable(msg) from error
         except (MinioException, ValueError) as error:
             msg = f"S3 address {self.target.url} is not usable: {error}"
