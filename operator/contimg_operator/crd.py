@@ -7,6 +7,7 @@ an older operator can read what a newer schema accepted.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from contimg.limits import FIRST_YEAR, LAST_YEAR
 from contimg.models.group import ObservationGroup
 from contimg.models.pipeline import Pipeline
 from contimg.models.resource import API_VERSION
 from contimg.models.spec import Scope, specs
-from contimg.models.survey import Survey
+from contimg.models.survey import NAME, Survey
 
 __all__ = ["definitions", "write"]
 
@@ -29,6 +31,9 @@ _KEPT = {
 }  # fmt: skip
 _LONGEST_TEXT = 1024
 _MOST_ITEMS = 5000
+
+
+_EARLIEST, _LATEST = f"{FIRST_YEAR + 1}-01-01T00:00:00Z", f"{LAST_YEAR}-01-01T00:00:00Z"
 
 
 def _inlined(node: Schema, defs: Schema) -> Schema:
@@ -85,8 +90,21 @@ def structural(node: Schema, defs: Schema, *, defaults: bool) -> Schema:
     if found.get("type") == "string" and not {"enum", "format"} & found.keys():
         found.setdefault("maxLength", _LONGEST_TEXT)
     if "description" in found:
-        found["description"] = " ".join(found["description"].replace("``", "").split())
+        told = "" if defaults else _told(node)
+        found["description"] = " ".join((found["description"].replace("``", "") + told).split())
     return found
+
+
+def _told(node: Schema) -> str:
+    """Return bounds and default of a parameter in words: ``kubectl explain`` shows neither."""
+    words = [
+        f"{word} {node[key]:g}"
+        for key, word in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+        if key in node
+    ]
+    if isinstance(node.get("default"), str | int | float) and node["default"] != "":
+        words.append(f"default {json.dumps(node['default'])}")
+    return f" [{', '.join(words)}]" if words else ""
 
 
 def _number_or_text(node: Schema, found: Schema, *, defaults: bool) -> Schema:
@@ -125,7 +143,23 @@ def _rule(rule: str, message: str) -> Schema:
     return {"rule": rule, "message": message}
 
 
+def _short(schema: Schema, kind: str, longest: int) -> None:
+    """Bound the name, which an API server lets be longer."""
+    words = f"the name of a {kind} has at most {longest} characters"
+    schema["x-kubernetes-validations"] = [_rule(f"size(self.metadata.name) <= {longest}", words)]
+
+
+def _times(node: Schema) -> None:
+    """Bound every time of a wish: a clock or a hand was wrong."""
+    for item in node.get("properties", {}).values():
+        if item.get("format") == "date-time":
+            rule = f"self > timestamp('{_EARLIEST}') && self < timestamp('{_LATEST}')"
+            item["x-kubernetes-validations"] = [_rule(rule, f"times lie between {FIRST_YEAR} and {LAST_YEAR}")]
+        _times(item)
+
+
 def _group(schema: Schema) -> None:
+    _short(schema, "group", 63)
     spec = schema["properties"]["spec"]["properties"]
     spec["stages"] = _parameters()
     spec["shard"]["x-kubernetes-validations"] = [_rule("self == oldSelf", "shard cannot be changed; make a new group")]
@@ -154,9 +188,7 @@ def _survey(schema: Schema) -> None:
     spec["fileSets"]["x-kubernetes-validations"] = [
         _rule("!has(self.min) || !has(self.expect) || self.min <= self.expect", "min must not be larger than expect")
     ]
-    schema["x-kubernetes-validations"] = [
-        _rule("size(self.metadata.name) <= 46", "the name of a survey has at most 46 characters")
-    ]
+    _short(schema, "survey", NAME)
 
 
 def _pipeline(schema: Schema) -> None:
@@ -164,7 +196,13 @@ def _pipeline(schema: Schema) -> None:
         _rule("self == oldSelf", "a pipeline never changes; make one with a new name")
     ]
     stages = schema["properties"]["spec"]["properties"]["stages"]
-    stages |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["stage"], "maxItems": 64}
+    stages |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["stage"]}
+    each = stages["items"]["properties"]
+    each["stage"]["maxLength"] = each["reads"]["items"]["maxLength"] = 31
+    each["reads"]["maxItems"] = stages["maxItems"]
+    known = "self.all(s, !has(s.reads) || s.reads.all(r, r != s.stage && self.exists(t, t.stage == r)))"
+    stages["x-kubernetes-validations"] = [_rule(known, "a stage reads only stages that stand before it")]
+    _short(schema, "pipeline", 63)
 
 
 def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> Schema:
@@ -205,6 +243,7 @@ def _definition(
         schema["properties"].pop(name)
     schema["properties"]["metadata"] = {"type": "object"}
     schema["required"] = ["spec"]
+    _times(schema["properties"]["spec"])
     adapt(schema)
     status = schema["properties"].get("status")
     if status is not None:
@@ -239,10 +278,12 @@ def _definition(
 
 
 def _open(status: Schema) -> None:
-    """Leave out the defaults of a status, and make its conditions a map by type."""
+    """Make conditions a map by type; take no default, and any word: a release may bring new ones."""
 
     def plain(node: Schema) -> None:
         node.pop("default", None)
+        if node.pop("enum", None):
+            node |= {"pattern": "^[A-Za-z][A-Za-z-]*$", "maxLength": 64}
         for item in node.get("properties", {}).values():
             plain(item)
         if "items" in node:

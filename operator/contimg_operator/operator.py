@@ -1,77 +1,49 @@
-"""The body of the operator's process: kopf's watch, the host's loop, the pipelines of the release."""
+"""The body of the operator's process: the watch, the host's loop, the pipelines of the release."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-from typing import Any
+import structlog
+import tenacity
 
-import kopf
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, CustomObjectsApi
-
-from contimg.errors import BadConfig
+from contimg.errors import Retryable, Unavailable
 from contimg.host.host import Host
 from contimg.keeper.service import KeeperClient
 from contimg.models.instrument import pipelines
 from contimg.models.spec import specs
 from contimg.process import Process
-from contimg_operator.cluster import GROUP, KINDS, VERSION, ClusterResources
+from contimg_operator.api import connected
+from contimg_operator.cluster import ClusterResources
+from contimg_operator.watch import watch
 
 __all__ = ["serve"]
 
-_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_WATCH_S = 300.0
-"""A watch is renewed by the server after so long; the client gives it 20 s more."""
+_log = structlog.get_logger(__name__)
 
 
 async def serve(process: Process) -> None:
     """Watch the custom resources of the namespace and bring their groups to publication until told to stop."""
-    namespace = await _log_in(process.settings.namespace)
-    bus = await process.connect()
-    async with bus, ApiClient() as client:
-        resources = ClusterResources(CustomObjectsApi(client), namespace)
-        await resources.load()
-        for pipeline in pipelines().values():
-            await resources.add_pipeline(pipeline)
-        process.spawn(_watch(resources, namespace, process.stopping))
-        host = Host(bus, KeeperClient(bus, bus.shard), resources, specs(), process.limits)
-        await host.run(process.stopping.is_set)
+    async with connected(process.settings.namespace) as api:
+        resources = ClusterResources(api, pipelines())
+        await _loaded(resources, process)
+        bus = await process.connect()
+        async with bus:
+            process.spawn(watch(api.namespace, resources.note))
+            host = Host(bus, KeeperClient(bus, bus.shard), resources, specs(), process.limits)
+            await host.run(process.stopping.is_set)
 
 
-async def _log_in(namespace: str) -> str:
-    """Use the pod's account, or a developer's kubeconfig; return the namespace to watch."""
-    own = _own_namespace()
-    if own:
-        config.load_incluster_config()
-        return namespace or own
-    try:
-        await config.load_kube_config()
-    except config.ConfigException as error:
-        raise BadConfig(f"there is no API server to log in to ({error}); set KUBECONFIG or run in a pod") from error
-    return namespace or "default"
+async def _loaded(resources: ClusterResources, process: Process) -> None:
+    """Wait, unready, for an API server that answers and knows our resources."""
 
+    def note(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        process.health.unready = f"waits for the API server: {error}; are the definitions of the chart installed?"
+        _log.warning("waits for the API server", error=str(error), attempt=state.attempt_number)
 
-def _own_namespace() -> str:
-    return _NAMESPACE.read_text().strip() if _NAMESPACE.exists() else ""
-
-
-async def _watch(resources: ClusterResources, namespace: str, stopping: asyncio.Event) -> None:
-    """Let kopf watch; it survives lost connections and tells what was there at its start."""
-    registry = kopf.get_default_registry()
-    for plural in KINDS:
-        _listen(registry, plural, resources)
-    settings = kopf.OperatorSettings()
-    settings.posting.enabled = False
-    settings.watching.server_timeout = _WATCH_S
-    settings.watching.client_timeout = _WATCH_S + 20.0
-    settings.watching.connect_timeout = 10.0
-    await kopf.operator(
-        registry=registry, settings=settings, namespaces=[namespace], standalone=True, stop_flag=stopping
+    waiting = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((Retryable, Unavailable)),
+        wait=tenacity.wait_exponential(max=10.0),
+        before_sleep=note,
+        reraise=True,
     )
-
-
-def _listen(registry: kopf.OperatorRegistry, plural: str, resources: ClusterResources) -> None:
-    @kopf.on.event(GROUP, VERSION, plural, registry=registry, id=f"note-{plural}")  # type: ignore[untyped-decorator]
-    async def note(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        resources.note(plural, type, body)
+    await waiting(resources.load)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 
+from contimg.machine import in_threads
+
 __all__ = ["Rows", "antenna_noise", "clip", "correct", "noise_sums"]
 
 
@@ -23,9 +25,9 @@ class Rows:
     """(corr,) int64, receptors of the two antennas."""
 
 
-@nb.njit(parallel=True, cache=True)
-def _divide(vis, flag, gain, ant1, ant2, time, first, second, power):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    for r in nb.prange(vis.shape[0]):
+@nb.njit(cache=True, nogil=True)
+def _divide(low, high, vis, flag, gain, ant1, ant2, time, first, second, power):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    for r in range(low, high):
         i, j, t = ant1[r], ant2[r], time[r]
         for c in range(vis.shape[1]):
             for p in range(vis.shape[2]):
@@ -56,11 +58,12 @@ def correct(vis: np.ndarray, flag: np.ndarray, gain: np.ndarray, rows: Rows) -> 
         ``|g_i g_j|^2`` (row, chan, corr) float32.
     """
     power = np.empty(vis.shape, np.float32)
-    _divide(vis, flag, gain, rows.ant1, rows.ant2, rows.time, rows.first, rows.second, power)
+    data = (vis, flag, gain, rows.ant1, rows.ant2, rows.time, rows.first, rows.second, power)
+    in_threads(lambda low, high: _divide(low, high, *data), range(len(vis) + 1))
     return power
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _median(values, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return the lower median of the first n values, whose order it changes (quickselect, Hoare 1961)."""
     k, low, high = (n - 1) // 2, 0, n - 1
@@ -82,11 +85,11 @@ def _median(values, n):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return values[k]
 
 
-@nb.njit(parallel=True, cache=True)
-def _clip(vis, flag, power, limit, clipped):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    nrow, nchan, ncorr = vis.shape
-    for r in nb.prange(nrow):
-        work = np.empty(nchan, np.float32)
+@nb.njit(cache=True, nogil=True)
+def _clip(low, high, vis, flag, power, limit, clipped, work):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - arrays of one hot loop
+    """Flag in rows ``low`` to ``high``; ``work`` (chan,) float32 is room to work in."""
+    nchan, ncorr = vis.shape[1:]
+    for r in range(low, high):
         for p in range(ncorr):
             n, level = 0, 0.0
             for c in range(nchan):
@@ -119,14 +122,18 @@ def clip(vis: np.ndarray, flag: np.ndarray, power: np.ndarray, limit: float) -> 
     visibilities are left alone.
     """
     clipped = np.zeros(len(vis), np.int64)
-    _clip(vis, flag, power, limit, clipped)
+    room = vis.shape[1]
+    in_threads(
+        lambda low, high: _clip(low, high, vis, flag, power, limit, clipped, np.empty(room, np.float32)),
+        range(len(vis) + 1),
+    )
     return int(clipped.sum())
 
 
-@nb.njit(parallel=True, cache=True)
-def _differences(vis, flag, power, total, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    nrow, nchan, ncorr = vis.shape
-    for r in nb.prange(nrow):
+@nb.njit(cache=True, nogil=True)
+def _differences(low, high, vis, flag, power, total, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - arrays of one hot loop
+    nchan, ncorr = vis.shape[1:]
+    for r in range(low, high):
         for p in range(ncorr):
             for c in range(1, nchan - 1):
                 if flag[r, c - 1, p] or flag[r, c, p] or flag[r, c + 1, p]:
@@ -148,7 +155,7 @@ def noise_sums(
     """
     shape = (nant, nant, vis.shape[2])
     total, count = np.zeros((len(vis), shape[2])), np.zeros((len(vis), shape[2]))
-    _differences(vis, flag, power, total, count)
+    in_threads(lambda low, high: _differences(low, high, vis, flag, power, total, count), range(len(vis) + 1))
     use = (weight > 0) & (rows.ant1 != rows.ant2)[:, None]
     pair = rows.ant1 * nant + rows.ant2
     sums = [[np.bincount(pair, x[:, p], nant**2) for p in range(shape[2])] for x in (total * weight * use, count * use)]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from contimg.errors import BadInput
 from contimg.instruments import telescope_named
+from contimg.machine import in_threads
 from contimg.radio.uvh5.read import FullHeader, read_data, read_full_header
 from contimg.radio.visibilities import CORR_TYPES, Antennas, Visibilities
 from contimg_convert import drift, kernels
@@ -253,5 +254,4 @@ def _place(
     def work(first: int, last: int) -> None:
         kernels.place(*inputs, rows.row, rows.turned, shift, first_hz, step_hz, *outputs, first, last)
 
-    rows_at = np.append(np.arange(0, len(rows.row), ROW_STEP), len(rows.row)).astype(np.int64)
-    kernels.in_threads(work, rows_at)
+    in_threads(work, [*range(0, len(rows.row), ROW_STEP), len(rows.row)])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from contimg.machine import in_threads
 from contimg.radio.visibilities import Visibilities
 from contimg_convert import kernels
 
@@ -56,7 +57,7 @@ def measure(data: Visibilities) -> Power:
     def work(first: int, last: int) -> None:
         kernels.power(data.vis, data.flag, index, cross, total, count, row_total, row_count, first, last)
 
-    kernels.in_threads(work, edges)
+    in_threads(work, edges.tolist())
     with np.errstate(invalid="ignore"):
         return Power(total / count, _per_antenna(data, row_total) / _per_antenna(data, row_count))
 
@@ -154,7 +155,7 @@ def clip_amplitudes(data: Visibilities, sigma: float) -> None:
     def work(first: int, last: int) -> None:
         kernels.clip(data.vis, data.flag, rows, starts, CLIP_BLOCK, sigma, first, last)
 
-    kernels.in_threads(work, np.arange(len(starts), dtype=np.int64))
+    in_threads(work, range(len(starts)))
 
 
 def flag_aoflagger(data: Visibilities) -> None:

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numba as nb
 import numpy as np
-from numpy.typing import NDArray
 
-from contimg.machine import processors
-
-__all__ = ["clip", "in_threads", "place", "power"]
+__all__ = ["clip", "place", "power"]
 
 LIGHT = 299792458.0
-
-
-def in_threads(work: Callable[[int, int], object], edges: NDArray[np.int64]) -> None:
-    """Call ``work(first, last)`` for neighbouring stretches of ``edges``, one stretch per processor.
-
-    Parameters
-    ----------
-    work
-        A call into a kernel that writes only to its own stretch.
-    edges
-        Rows where the work may be cut (an index), shape (N + 1,), ascending, first and last included.
-    """
-    threads = max(1, min(processors(), len(edges) - 1))
-    cuts = [int(edges[k * (len(edges) - 1) // threads]) for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work, lo, hi) for lo, hi in pairwise(cuts)]:
-            future.result()
 
 
 @nb.njit(cache=True, nogil=True)

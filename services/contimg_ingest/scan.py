@@ -56,6 +56,8 @@ class ScanReport:
     """Raw files present."""
     ignored: int = 0
     """Files that no instrument recognises."""
+    last_file: datetime | None = None
+    """When the newest file arrived."""
 
     @property
     def fact(self) -> IngestFact:
@@ -126,6 +128,7 @@ class Scanner:
             _Sets(self, instrument, self._rules.of(instrument.name), report).settle()
         report.ignored = sum(file.ignored for file in self.files.values())
         report.files = len(self.files) - report.ignored
+        report.last_file = max((file.since for file in self.files.values() if not file.ignored), default=None)
         self._finish(report, time.monotonic() - begun)
         return report
 

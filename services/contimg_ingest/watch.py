@@ -12,6 +12,7 @@ import structlog
 
 from contimg.errors import BadConfig, Retryable
 from contimg.process import Process, in_daemon
+from contimg_ingest.metrics import SCAN_SECONDS, count
 from contimg_ingest.scan import Scanner, ScanReport
 
 __all__ = ["ReportLog", "scan_beside", "serve", "watch"]
@@ -32,7 +33,13 @@ async def serve(process: Process) -> None:
             raise BadConfig(f"{root} is no directory; create it or set CONTIMG_INCOMING_DIR")
     process.health.unready = ""
     scanner = Scanner(process.layout, limits=process.limits)
-    if not await watch(scanner, ReportLog(), process.stopping, process.settings.scan_s):
+    log = ReportLog()
+
+    def tell(report: ScanReport) -> None:
+        log(report)
+        count(report, process.layout)
+
+    if not await watch(scanner, tell, process.stopping, process.settings.scan_s):
         _log.info("ends while a scan is at work")
         sys.stderr.flush()
         os._exit(0)  # the interpreter would wait for locks of its thread, for ever if a file hangs
@@ -80,7 +87,8 @@ async def watch(
 
 async def scan_beside(scanner: Scanner) -> ScanReport:
     """Scan in a thread that may be left behind: a file that hangs must not keep the process from ending."""
-    return await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
+    with SCAN_SECONDS.time():
+        return await in_daemon(lambda: scanner.scan(datetime.now(UTC)))
 
 
 class ReportLog:

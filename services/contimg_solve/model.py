@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 
+from contimg.machine import in_threads
 from contimg.radio.ms.read import Recording
 from contimg_solve.data import Block
 
@@ -31,7 +32,7 @@ def point(recording: Recording, flux_jy: np.ndarray) -> Sky:
     return Sky(np.zeros((1, 3)), np.ascontiguousarray(flux))
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True, nogil=True)
 def _add_source(flux, d, first, step, z, real, imag):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Add flux x exp(i d f); 16 neighbouring channels turn together, which fits vector registers."""
     zr, zi = z[0], z[1]
@@ -50,20 +51,17 @@ def _add_source(flux, d, first, step, z, real, imag):  # type: ignore[no-untyped
             zi[k] = a * wi + b * wr
 
 
-@nb.njit(cache=True)
-def _row(uvw, lmn, flux, first, step, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    z, acc = np.zeros((2, 16), np.float32), np.zeros((2, flux.shape[1]), np.float32)
-    for s in range(lmn.shape[0]):
-        d = 2 * np.pi / _C * (uvw[0] * lmn[s, 0] + uvw[1] * lmn[s, 1] + uvw[2] * lmn[s, 2])
-        _add_source(flux[s], d, first, step, z, acc[0], acc[1])
-    for c in range(out.shape[0]):
-        out[c] = complex(acc[0, c], acc[1, c])
-
-
-@nb.njit(parallel=True, cache=True)
-def _predict(uvw, time, lmn, flux, first, step, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    for r in nb.prange(uvw.shape[0]):
-        _row(uvw[r], lmn, flux[time[r]], first, step, out[r])
+@nb.njit(cache=True, nogil=True)
+def _predict(uvw, time, lmn, flux, first, step, z, acc, out, low, high):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    """Fill rows ``low`` to ``high``; ``z`` (2, 16) and ``acc`` (2, chan) are room to work in, float32."""
+    for r in range(low, high):
+        for c in range(acc.shape[1]):
+            acc[0, c] = acc[1, c] = 0
+        for s in range(lmn.shape[0]):
+            d = 2 * np.pi / _C * (uvw[r, 0] * lmn[s, 0] + uvw[r, 1] * lmn[s, 1] + uvw[r, 2] * lmn[s, 2])
+            _add_source(flux[time[r], s], d, first, step, z, acc[0], acc[1])
+        for c in range(out.shape[1]):
+            out[r, c] = complex(acc[0, c], acc[1, c])
 
 
 def visibilities(sky: Sky, block: Block, freqs_hz: np.ndarray) -> np.ndarray:
@@ -74,5 +72,10 @@ def visibilities(sky: Sky, block: Block, freqs_hz: np.ndarray) -> np.ndarray:
     out = np.empty((len(block.uvw), len(freqs_hz)), np.complex64)
     step = float(freqs_hz[1] - freqs_hz[0]) if len(freqs_hz) > 1 else 0.0
     padded = np.pad(sky.flux_jy, ((0, 0), (0, 0), (0, -len(freqs_hz) % 16)))  # the kernel takes 16 channels at once
-    _predict(block.uvw, block.time, sky.lmn, padded, float(freqs_hz[0]), step, out)
+
+    def work(low: int, high: int) -> None:
+        z, acc = np.zeros((2, 16), np.float32), np.zeros((2, padded.shape[2]), np.float32)
+        _predict(block.uvw, block.time, sky.lmn, padded, float(freqs_hz[0]), step, z, acc, out, low, high)
+
+    in_threads(work, range(len(out) + 1))
     return out

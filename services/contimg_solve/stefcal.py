@@ -13,6 +13,8 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from contimg.machine import in_threads
+
 __all__ = ["Sums", "accumulate", "baseline_index", "new_sums", "solve_gains"]
 
 
@@ -47,7 +49,7 @@ def new_sums(slots: int, bins: int, hands: int, nant: int) -> Sums:
     return Sums(np.zeros(shape, np.complex64), real[0], real[1], real[2], baseline_index(nant))
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _add(low, high, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
     """Add channels ``low`` to ``high`` of all rows."""
     for r in range(vis.shape[0]):
@@ -73,15 +75,6 @@ def _add(low, high, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index
                 count[s, b, q, p] += 1
 
 
-@nb.njit(parallel=True, cache=True)
-def _accumulate(chunks, vis, flag, weight, model, pre, ant1, ant2, slot, bins, index, product, mod, power, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    for k in nb.prange(len(chunks) - 1):
-        _add(
-            chunks[k], chunks[k + 1], vis, flag, weight, model, pre, ant1, ant2, slot, bins, index,
-            product, mod, power, count,
-        )  # fmt: skip
-
-
 def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot: np.ndarray, bins: np.ndarray) -> None:
     """Add a block of rows to the sums.
 
@@ -101,30 +94,16 @@ def accumulate(sums: Sums, block: Any, model: np.ndarray, pre: np.ndarray, slot:
         (chan,) int64, frequency bin of each channel; -1 leaves it out.
     """
     nchan, nbin = len(bins), sums.product.shape[2]
-    parts = 1 if nbin < nchan else min(16, nchan)  # threads must not share a bin
-    _accumulate(
-        np.arange(parts + 1) * nchan // parts,
-        block.vis,
-        block.flag,
-        block.weight,
-        model,
-        pre,
-        block.ant1,
-        block.ant2,
-        slot,
-        bins,
-        sums.baseline,
-        sums.product,
-        sums.model,
-        sums.power,
-        sums.count,
-    )
+    data = (block.vis, block.flag, block.weight, model, pre, block.ant1, block.ant2, slot, bins, sums.baseline)
+    room = (sums.product, sums.model, sums.power, sums.count)
+    edges = range(nchan + 1) if nbin == nchan else (0, nchan)  # threads must not share a bin
+    in_threads(lambda low, high: _add(low, high, *data, *room), edges)
 
 
 # The loops below are spelled out: array expressions would take seconds to compile and make copies.
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _iterate(num, den, g, new, steps, tolerance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Update gains in place until the relative change is small; every second step is averaged."""
     n = len(g)
@@ -147,7 +126,7 @@ def _iterate(num, den, g, new, steps, tolerance):  # type: ignore[no-untyped-def
             return
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _matrices(product, mod, index, use, num, den):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Fill the Hermitian matrices of one solution; return the starting amplitude."""
     n = len(use)
@@ -165,7 +144,7 @@ def _matrices(product, mod, index, use, num, den):  # type: ignore[no-untyped-de
     return np.sqrt(total / pairs) if pairs else 0.0
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _prune(den, use, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Take antennas with fewer than ``least`` baselines out of ``use``, until none is left."""
     n, again = len(use), True
@@ -180,7 +159,7 @@ def _prune(den, use, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN
                 use[i], again = False, True
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)
 def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - arrays of one hot loop
     """Error of each gain from the residuals, and the noise variance of each antenna in units of its gain."""
     n = len(g)
@@ -205,28 +184,40 @@ def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-
         error[i] = np.sqrt(variance / w) if w > 0 else np.inf
 
 
-@nb.njit(cache=True)
-def _one(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
+@nb.njit(cache=True, nogil=True)
+def _solve(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0913, PLR0917 - arrays of one hot loop
+    first,
+    last,
+    product,
+    mod,
+    power,
+    count,
+    index,
+    use,
+    least,
+    gain,
+    error,
+    noise,
+    num,
+    den,
+    here,
+    g,
+    new,  # noqa: ANN001
+):
+    """Solve ``first`` to ``last``; (n, n) ``num`` and ``den``, (n,) ``here``, ``g`` and ``new`` are room to work in."""
     n = len(use)
-    num, den, here = np.zeros((n, n), np.complex128), np.zeros((n, n)), np.zeros(n, np.bool_)
-    g, new = np.zeros(n, np.complex128), np.zeros(n, np.complex128)
-    for i in range(n):
-        here[i] = use[i]
-    _matrices(product, mod, index, here, num, den)
-    _prune(den, here, least)
-    start = _matrices(product, mod, index, here, num, den)
-    for i in range(n):
-        g[i] = start if here[i] else 0.0
-    _iterate(num, den, g, new, 300, 1e-6)
-    _errors(num, den, power, count, index, g, error, noise)
-    for i in range(n):
-        gain[i] = g[i]
-
-
-@nb.njit(parallel=True, cache=True)
-def _solve(product, mod, power, count, index, use, least, gain, error, noise):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    for k in nb.prange(product.shape[0]):
-        _one(product[k], mod[k], power[k], count[k], index, use, least, gain[k], error[k], noise[k])
+    for k in range(first, last):
+        for i in range(n):
+            here[i] = use[i]
+        _matrices(product[k], mod[k], index, here, num, den)
+        _prune(den, here, least)
+        start = _matrices(product[k], mod[k], index, here, num, den)
+        for i in range(n):
+            g[i] = start if here[i] else 0.0
+        _iterate(num, den, g, new, 300, 1e-6)
+        _errors(num, den, power[k], count[k], index, g, error[k], noise[k])
+        for i in range(n):
+            gain[k, i] = g[i]
 
 
 def solve_gains(sums: Sums, use: np.ndarray, min_baselines: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -253,13 +244,13 @@ def solve_gains(sums: Sums, use: np.ndarray, min_baselines: int) -> tuple[np.nda
     gain, error, noise = np.zeros(shape, np.complex64), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     flat = (slots * bins * hands, len(use))
     each = (np.ascontiguousarray(np.moveaxis(x, 1, 3)).reshape(-1, pairs) for x in vars(sums).values() if x.ndim == 4)
-    _solve(
-        *each,
-        sums.baseline,
-        np.asarray(use, np.bool_),
-        min_baselines,
-        gain.reshape(flat),
-        error.reshape(flat),
-        noise.reshape(flat),
-    )
+    data = (*each, sums.baseline, np.asarray(use, np.bool_), min_baselines)
+    found = (gain.reshape(flat), error.reshape(flat), noise.reshape(flat))
+
+    def work(first: int, last: int) -> None:
+        n = len(use)
+        square, line = (np.zeros((n, n), np.complex128), np.zeros((n, n))), (np.zeros(n, np.bool_),)
+        _solve(first, last, *data, *found, *square, *line, np.zeros(n, np.complex128), np.zeros(n, np.complex128))
+
+    in_threads(work, range(flat[0] + 1))
     return gain, error, noise

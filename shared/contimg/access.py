@@ -94,8 +94,8 @@ def _host(shard: str, stages: Iterable[str]) -> User:
     consumers += [f"$JS.API.CONSUMER.CREATE.{TASKS}.{consumer_name(shard, name)}.>" for name in names]
     asked = [task_subject(shard, name, "*") for name in names]
     rpc = [rpc_subject(shard, verb) for verb in _HOST_ASKS]
-    purge = f"$JS.API.STREAM.PURGE.{TASKS}"
-    return User(HOST, publish=(*streams, purge, *consumers, *asked, *rpc), subscribe=(event_filter(shard),))
+    queue = [f"$JS.API.STREAM.PURGE.{TASKS}", f"$JS.API.STREAM.MSG.GET.{TASKS}"]
+    return User(HOST, publish=(*streams, *queue, *consumers, *asked, *rpc), subscribe=(event_filter(shard),))
 
 
 def _worker(shard: str, stage: str) -> User:

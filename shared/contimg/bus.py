@@ -24,7 +24,7 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
-from contimg import rpc, streams
+from contimg import backlog, rpc, streams
 from contimg.errors import BadConfig, BadInput, Unavailable
 from contimg.limits import ProtocolLimits
 from contimg.link import Link, connect
@@ -57,11 +57,6 @@ class TaskMessage:
         self._jetstream = jetstream
         self.data = message.data
         self.subject = message.subject
-
-    @property
-    def waiting(self) -> int:
-        """How many more tasks waited behind it when it was delivered."""
-        return self._message.metadata.num_pending or 0
 
     @property
     def readable(self) -> bool:
@@ -234,6 +229,10 @@ class Bus:
             If the server does not answer.
         """
         await transported(self._jetstream.purge_stream(TASKS, subject=streams.task_filter(self.shard)))
+
+    async def measure(self, stages: Sequence[str]) -> None:
+        """Show how much lies on the bus; see :func:`contimg.backlog.measure`."""
+        await backlog.measure(self._jetstream, self.shard, stages)
 
     # -- P2: asking and withdrawing -----------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class ProtocolLimits:
     """Times end in ``_s`` (seconds) and are what :meth:`scaled` scales; all else are counts, bytes and fractions."""
 
     look_s: float = 30.0
-    """How often the engine's host looks at every unfinished group, events or not."""
+    """How often the engine's host looks at every unfinished group, events or not, and the keeper at its disks."""
     status_s: float = 10.0
     """At most one write of a status per so long, except where a condition flips."""
     reconcilers: int = 4

@@ -136,8 +136,30 @@ class ObjectStore:
             try:
                 self._client.make_bucket(self.target.bucket, self.target.region)
             except S3Error as error:
+                if error.code in WRONG_KEY:
+                    raise BadConfig(
+                        f"bucket {self.target.bucket!r} does not exist at {self.target.url}, and access key "
+                        f"{self.target.access_key!r} may not make it; make it or name another one"
+                    ) from error
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
+
+    def check(self) -> None:
+        """Check keys, bucket and the right to write, leaving nothing: an upload is begun and given up.
+
+        Raises
+        ------
+        Unavailable
+            If nothing answers at the endpoint.
+        BadConfig
+            If the bucket is missing, or the keys are refused for it.
+        """
+        bucket, key = self.target.bucket, ".selftest"
+        with self._errors():
+            if not self._client.bucket_exists(bucket):
+                raise BadConfig(f"bucket {bucket!r} does not exist at {self.target.url}; make it or name another one")
+            upload = self._client._create_multipart_upload(bucket, key, {})  # noqa: SLF001 - the only write that leaves nothing
+            self._client._abort_multipart_upload(bucket, key, upload)  # noqa: SLF001
 
     def put(self, item: PlanItem, path: Path) -> None:
         """Upload a product under its key, unless the same content is there already.
@@ -242,7 +264,11 @@ class ObjectStore:
             raise self._refused(error) from error
         except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, OSError) as error:
             why = type(getattr(error, "reason", None) or error).__name__
-            msg = f"no S3 server answers at {self.target.url} ({why}); start it or correct the address"
+            untrusted = why == "SSLError"
+            cure = (
+                "give CONTIMG_S3_CA the certificates of its issuer" if untrusted else "start it or correct the address"
+            )
+            msg = f"no S3 server answers at {self.target.url} ({why}); {cure}"
             raise Unavailable(msg) from error
         except (MinioException, ValueError) as error:
             msg = f"S3 address {self.target.url} is not usable: {error}"
@@ -251,7 +277,10 @@ class ObjectStore:
     def _refused(self, error: S3Error) -> ContimgError:
         where, key = self.target.url, self.target.access_key
         if error.code in WRONG_KEY:
-            return BadConfig(f"S3 at {where} refuses access key {key!r} ({error.code}); give the right key and secret")
+            right = (
+                "give it the right to write there" if error.code == "AccessDenied" else "give the right key and secret"
+            )
+            return BadConfig(f"S3 at {where} refuses access key {key!r} ({error.code}); {right}")
         if error.code == "NoSuchBucket":
             return BadConfig(f"bucket {self.target.bucket!r} does not exist at {where}; make it or name another one")
         return Unavailable(f"S3 at {where} answered {error.code}: {error.message}; it will be tried again")

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from importlib import import_module
 from types import FrameType
@@ -28,7 +29,7 @@ from prometheus_client import MetricsHandler
 
 from contimg.errors import BadConfig, ContimgError, Unavailable
 from contimg.settings import Settings, limits_of
-from contimg.telemetry import configure_logging
+from contimg.telemetry import BUS_CONNECTED, READY, configure_logging
 from contimg.volume.layout import Layout
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Process:
             limits=self.limits,
         )
         self.health.unready = ""
+        BUS_CONNECTED.labels(self.name).set_function(lambda: bus.connected)
         self.spawn(_closed(bus))
         return bus
 
@@ -278,6 +280,7 @@ def start(name: str, body: str) -> None:
 def _run(name: str, body: str) -> None:
     settings = Settings.from_environment()
     health = Health(still_s=30.0)
+    READY.labels(name).set_function(lambda: health.answer("/readyz")[0] == HTTPStatus.OK)
     if settings.port:
         _serve_http(settings.port, health)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -46,6 +46,7 @@ class MemoryBus:
     new: bool = False
     """The stream is gone: the next check makes it anew."""
     stages: list[str] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
     checks: int = 0
     reconnected: asyncio.Event = field(default_factory=asyncio.Event)
     listeners: list = field(default_factory=list)
@@ -81,6 +82,10 @@ class MemoryBus:
         self.checks += 1
         self.stages, was_new, self.new = list(stages), self.new, False
         return was_new
+
+    async def measure(self, stages: list[str]) -> None:
+        self._there()
+        self.measured = list(stages)
 
     async def subscribe_events(self, callback) -> Unsubscribed:
         self.listeners.append(callback)

@@ -33,9 +33,40 @@ def test_every_stage_has_a_page_with_its_parameters(stage):
     assert f"<!-- parameters of {stage} -->" in (DOCS / "stages" / f"{stage}.md").read_text()
 
 
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+@pytest.mark.parametrize("path", [DOCS.parent / "README.md", *PAGES], ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", path.read_text()):
+        if target.startswith("http"):
+            continue
+        led = path.parent / target if target else path
+        assert led.exists(), target
+        assert not heading or heading in headings(led), f"{target}#{heading}"
+
+
+def headings(path):
+    """Return the anchors of a page, made of its headings as forges do."""
+    found = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in found}
+
+
+def expanded(word):
+    """Return the paths that a word with alternatives in braces stands for."""
+    match = re.search(r"\{([^{}]*)\}", word)
+    if match is None:
+        return [word]
+    inner = (word[: match.start()] + each + word[match.end() :] for each in match[1].split(","))
+    return [path for each in inner for path in expanded(each)]
+
+
+def test_places_named_exist():
+    """Where to change what: a place that moved is named anew."""
+    words = re.findall(r"`([^`]+)`", (DOCS / "where.md").read_text())
+    roots = ("shared/", "services/", "operator/", "charts/", "tests/", "docs/", "Dockerfiles/")
+    places = [path for word in words if word.startswith(roots) for path in expanded(word)]
+    for place in places:
+        pattern = re.sub(r"<\w+>", "*", place).rstrip("/")
+        assert any(DOCS.parent.glob(f"{pattern}{end}") for end in ("", ".py")), place
+    assert len(places) > 40
 
 
 @pytest.mark.parametrize("stage", [name for name, spec in specs().items() if spec.scope is not Scope.WATCHER])

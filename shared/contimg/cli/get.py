@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date as calendar
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from contimg.cli.cluster import Cluster, Store
 from contimg.cli.places import DataBase, StageBase, indexes, layout_of, print_rows
 from contimg.errors import BadConfig
 from contimg.host.store import ResourceStore
-from contimg.keeper.queries import Chosen
-from contimg.models.spec import nearest
+from contimg.keeper.queries import LOST, Chosen
+from contimg.models.manifest import AttemptState
+from contimg.models.observation import ObservationState
+from contimg.models.reason import Phase
+from contimg.models.spec import nearest, specs
 from contimg.volume.layout import Layout
 
 __all__ = ["COLUMNS", "get"]
@@ -28,20 +34,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "quarantine": ("time", "reason", "sentence"),
 }
 """What can be listed, and the columns of its table."""
+STATES: dict[str, tuple[str, ...]] = {
+    "groups": tuple(Phase),
+    "runs": ("staging", "released"),
+    "products": ("staging", "published", "superseded", "released"),
+    "attempts": (*AttemptState, LOST),
+    "observations": tuple(ObservationState),
+}
+"""The states of what is listed; those of quarantined files are the reasons on record."""
 
 
-def _groups(layout: Layout, chosen: Chosen) -> Iterator[Row]:
+def _groups(store: Store, chosen: Chosen) -> Iterator[Row]:
     if chosen.date:
         raise BadConfig("groups have no date; groups are chosen by group, stage, state")
-    store = ResourceStore(layout)
     for name in store.names():
         row = _group(store, name)
         asked = ((chosen.group, row["group"]), (chosen.stage, row["stage"]), (chosen.state, row["phase"]))
-        if name > chosen.after and all(word.lower() in {"", value.lower()} for word, value in asked):
+        if name > chosen.after and all(word in {"", value} for word, value in asked):
             yield row
 
 
-def _group(store: ResourceStore, name: str) -> Row:
+def _group(store: Store, name: str) -> Row:
     """Return what is known of a group; one whose record is damaged says so and hides no other."""
     try:
         group, source = store.get(name)
@@ -57,9 +70,6 @@ def _group(store: ResourceStore, name: str) -> Row:
 
 
 def _rows(layout: Layout, noun: str, chosen: Chosen) -> Iterator[Row]:
-    if noun == "groups":
-        yield from _groups(layout, chosen)
-        return
     with indexes(layout) as queries:
         for row in queries.rows(noun, chosen):
             yield _dressed(noun, row)
@@ -71,7 +81,58 @@ def _dressed(noun: str, row: Row) -> Row:
     return row | {"attempt": f"{row['task']}-{row['number']}"} if noun == "attempts" else row
 
 
+def _checked(noun: str, chosen: Chosen) -> Chosen:
+    """Return the wish as the records spell it; a word that no record can have is refused, not an empty list."""
+    try:
+        calendar.fromisoformat(chosen.date or "2000-01-01")
+    except ValueError:
+        raise BadConfig(f"--date {chosen.date!r} is no date; give YYYY-MM-DD, e.g. 2026-01-25") from None
+    stage = _known("--stage", chosen.stage, specs()) if chosen.stage else ""
+    state = _known("--state", chosen.state, STATES[noun]) if chosen.state and noun in STATES else chosen.state
+    return replace(chosen, stage=stage, state=state)
+
+
+def _known(option: str, word: str, words: Iterable[str]) -> str:
+    """Return a word as it is known, however its letters are written."""
+    known = {each.lower(): each for each in words}
+    if word.lower() in known:
+        return known[word.lower()]
+    raise _unknown(option, word, known.values())
+
+
+def _unknown(option: str, word: str, words: Iterable[str]) -> BadConfig:
+    by_lower = {each.lower(): each for each in words}
+    close = nearest(word.lower(), by_lower)
+    return BadConfig(f"{option} {word!r} is none of {', '.join(by_lower.values()) or 'what is on record'}{close}")
+
+
+def _told(rows: Iterator[Row], layout: Layout, store: Store, noun: str, chosen: Chosen) -> Iterator[Row]:
+    """Give the rows; when there are none, find out whether that is because a name is misspelt."""
+    first = next(rows, None)
+    if first is not None:
+        yield first
+        yield from rows
+    elif chosen.group and chosen.group not in (names := _group_names(layout, store, noun)):
+        raise BadConfig(f"no group {chosen.group!r} is on record{nearest(chosen.group, names)}")
+    elif chosen.state and noun == "quarantine" and (reasons := _reasons(layout)) and chosen.state not in reasons:
+        raise _unknown("--state", chosen.state, sorted(reasons))
+
+
+def _reasons(layout: Layout) -> set[str]:
+    with indexes(layout) as queries:
+        return queries.words("quarantine", "reason")
+
+
+def _group_names(layout: Layout, store: Store, noun: str) -> set[str]:
+    names = set(store.names())
+    if noun != "groups":
+        with indexes(layout) as queries:
+            names.update(queries.words("runs", "group_id"), queries.words("attempts", "group_id"))
+    return names
+
+
 def get(  # noqa: PLR0913, PLR0917 - an option of the command is an argument
+    ctx: typer.Context,
     noun: str = typer.Argument(help=f"One of {', '.join(COLUMNS)}."),
     date: str = typer.Option("", help="Only of this date of the data, YYYY-MM-DD."),
     group: str = typer.Option("", help="Only of this group."),
@@ -86,5 +147,12 @@ def get(  # noqa: PLR0913, PLR0917 - an option of the command is an argument
     """List what is known here, row by row."""
     if noun not in COLUMNS:
         raise BadConfig(f"there are {', '.join(COLUMNS)}, and no list {noun!r}{nearest(noun, COLUMNS)}")
-    rows = _rows(layout_of(stage_base, data_base), noun, Chosen(date, group, stage, state, after))
+    layout = layout_of(stage_base, data_base)
+    chosen = _checked(noun, Chosen(date, group, stage, state, after))
+    cluster: Cluster | None = ctx.obj
+    if cluster is not None and noun != "groups":
+        cluster.hand_over()
+    store = ResourceStore(layout) if cluster is None else cluster.store()
+    found = _groups(store, chosen) if noun == "groups" else _rows(layout, noun, chosen)
+    rows = _told(found, layout, store, noun, chosen)
     print_rows(islice(rows, limit or None), COLUMNS[noun], json_=json_)

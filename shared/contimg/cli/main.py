@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from contimg import __version__
 from contimg.cli import surroundings
-from contimg.errors import ContimgError, ResourceExhausted
+from contimg.errors import BadConfig, ContimgError, ResourceExhausted
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -59,6 +59,8 @@ COMMANDS = {
     "schema": Command("schema:schema", "Print the JSON schema of a contract, or of a stage's parameters."),
 }
 """In the order in which ``contimg --help`` lists them."""
+LOOKING = ("tonight", "why", "get", "show", "trace", "log", "replay")
+"""Those that work on a cluster too."""
 
 
 def _loaded(name: str) -> Any:
@@ -81,9 +83,33 @@ class _Commands(TyperGroup):
     """Knows the names and one line of every command, and imports the one that is run."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Put the command itself in the place of its line in the list."""
+        """Put the command itself in the place of its line in the list; what it looks at is the context's object."""
         name, listed, rest = super().resolve_command(ctx, args)
+        context, namespace = ctx.params["context"], ctx.params["namespace"]
+        if name in COMMANDS and (context is not None or namespace is not None):
+            ctx.obj = _cluster(name, context or "", namespace or "", rest)
         return name, _loaded(name) if name in COMMANDS else listed, rest
+
+
+def _cluster(name: str, context: str, namespace: str, words: list[str]) -> Any:
+    """Return the cluster that a command looks at.
+
+    Raises
+    ------
+    BadConfig
+        If the command, or one of its words, is about this machine.
+    """
+    from contimg.cli.cluster import Cluster  # noqa: PLC0415 - only for those who look at a cluster
+
+    if name not in LOOKING:
+        raise BadConfig(
+            f"'contimg {name}' works on this machine: leave --context and --namespace away; "
+            f"a cluster has {', '.join(LOOKING)}"
+        )
+    own = next((word for word in words if word.startswith(("--stage-base", "--data-base"))), None)
+    if own is not None:
+        raise BadConfig(f"{own} names a directory of this machine; leave it away with --context or --namespace")
+    return Cluster(context, namespace, (name, *words))
 
 
 app = typer.Typer(
@@ -108,6 +134,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    context: str = typer.Option(None, help="Look at a cluster: a context of the kubeconfig; '' is the current one."),
+    namespace: str = typer.Option(None, "--namespace", "-n", help="Look at a cluster: a namespace of the context."),
 ) -> None:
     """Raw radio-telescope files into published sky products."""
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from contimg.errors import BadConfig
 from contimg.keeper.queries import Queries
 from contimg.keeper.readonly import open_readonly
+from contimg.models.instrument import instruments
 from contimg.settings import Settings
 from contimg.volume.layout import Layout
 
@@ -38,7 +39,7 @@ def layout_of(stage_base: Path | None, data_base: Path | None, incoming: Path | 
     """Return the directories: the environment's, but for what was given on the command line.
 
     A base given by hand also moves what lies below it, so the variables of single directories are then ignored, but
-    for that of the catalogs: reference data do not belong to a base.
+    for those of the catalogs and of raw files that are read in place: they do not belong to a base.
 
     Raises
     ------
@@ -49,7 +50,8 @@ def layout_of(stage_base: Path | None, data_base: Path | None, incoming: Path | 
     Settings.from_environment()  # a variable that is not understood would move nothing, and nobody would say so
     layout = Layout.from_environment()
     if stage_base is not None or data_base is not None:
-        kept = {name: path for name, path in layout.overrides.items() if name == "CONTIMG_CATALOG_DIR"}
+        elsewhere = {"CONTIMG_CATALOG_DIR", *(each.roots_variable for each in instruments().values())}
+        kept = {name: path for name, path in layout.overrides.items() if name in elsewhere}
         layout = Layout((stage_base or layout.stage_base).absolute(), (data_base or layout.data_base).absolute(), kept)
     if incoming is not None:
         layout = replace(layout, overrides={**layout.overrides, "CONTIMG_INCOMING_DIR": str(incoming.absolute())})

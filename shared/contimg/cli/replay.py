@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from ruamel.yaml import YAML
 
+from contimg.cli.cluster import Cluster
 from contimg.cli.places import DataBase, StageBase, checked_name, is_yaml, layout_of
 from contimg.errors import BadConfig
 from contimg.host.store import ResourceStore
@@ -40,12 +41,23 @@ def raise_replay(text: str, name: str) -> tuple[str, int]:
     raise BadConfig(f"no group {name!r} stands in this file; name the YAML file that holds it")
 
 
+def _replay_there(cluster: Cluster, word: str) -> None:
+    """Raise it in the cluster's group; a file of the user stays as it is."""
+    name = load_group(Path(word))[0].name if is_yaml(word) else checked_name(word, "name of a group")
+    raised = cluster.store().raise_replay(name)
+    typer.echo(f"{name} in {cluster.kube.place}: spec.replay is now {raised}")
+
+
 def replay(
+    ctx: typer.Context,
     group: str = typer.Argument(help="Name of a group that was run here, or its YAML file."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
     """Raise spec.replay in the group's YAML file: failed tasks get new tries, at once if the group is being run."""
+    if ctx.obj is not None:
+        _replay_there(ctx.obj, group)
+        return
     if is_yaml(group):
         path = Path(group)
         name = load_group(path)[0].name

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from contimg.cli.cluster import Cluster, Store
 from contimg.cli.display import status_table
 from contimg.cli.places import DataBase, StageBase, checked_name, indexes, is_yaml, layout_of
+from contimg.engine.advance import Decision
 from contimg.engine.why import why as explain
 from contimg.errors import BadConfig
 from contimg.host.look import look_at
 from contimg.host.store import ResourceStore
-from contimg.host.yamlfile import dumps, load_group
+from contimg.host.yamlfile import dumps, load_group, load_resources
 from contimg.keeper.lock import holder
-from contimg.models.group import ObservationGroup
+from contimg.models.group import GroupSpec, ObservationGroup
 from contimg.models.instrument import pipelines
 from contimg.models.pipeline import Pipeline
 from contimg.models.reason import Phase
@@ -39,33 +42,75 @@ def _wish(store: ResourceStore, word: str) -> tuple[ObservationGroup, Pipeline, 
     return group, pipelines().get(group.spec.pipeline) or load_group(source)[1], source
 
 
-def _notes(store: ResourceStore, group: ObservationGroup, *, is_run: bool, is_over: bool, again: str) -> Iterator[str]:
+def _notes(store: ResourceStore, name: str, source: Path, *, is_run: bool, is_over: bool) -> Iterator[str]:
     """Give what the decision does not know: whether anybody works on this group, as it is written now."""
-    if group.name not in store.names():
+    again = f"contimg run {shlex.quote(str(source))}"
+    if name not in store.names():
         yield f"It was not run with state directory {store.directory.parent} yet; start it with: {again}"
-    elif store.get(group.name)[0].spec != group.spec and (is_run or is_over):
-        yield f"The file was edited since; '{again}' takes the edit up."
+    elif not source.exists():
+        yield f"Its file {source} was removed, so nothing is asked for; write it again to go on with it."
+    elif (news := _news(store, name, source, again)) != "":
+        yield news
     elif not is_run and not is_over:
         yield f"Nobody runs it now; go on with: {again}"
 
 
+def _news(store: ResourceStore, name: str, source: Path, again: str) -> str:
+    """Say what became of the file of a group since it was run; empty: it says the same."""
+    try:
+        found = {each.resource.name: each.resource for each in load_resources(source)}
+    except BadConfig as error:
+        return f"Its file was edited since and cannot be used: {error}"
+    if name not in found:
+        return f"Its file {source} was edited since and holds it no more, so nothing is asked for."
+    same = found[name].spec == store.get(name)[0].spec
+    return "" if same else f"The file was edited since; {again!r} takes the edit up."
+
+
+def _why_there(cluster: Cluster, word: str) -> str:
+    """Return what the operator of a cluster says about a group, and whether that is about its latest edit."""
+    store = cluster.store()
+    wish = load_group(Path(word))[0] if is_yaml(word) else None
+    name = checked_name(word, "name of a group") if wish is None else wish.name
+    if wish is not None and name not in store.names():
+        return f"{name} is not in {cluster.kube.place} yet; start it with: kubectl apply -f {shlex.quote(word)}"
+    group, _ = store.get(name)
+    status = store.status(name)
+    if status is None:
+        pods = f"kubectl get pods -n {cluster.kube.namespace} -l app.kubernetes.io/component=operator"
+        return f"{name} has no status that can be read: no operator has looked at it yet; see whether one runs: {pods}"
+    said = [explain(group, Decision((), status))]
+    if status.observed_generation < group.metadata.generation:
+        said.append("It was edited since; the operator has not judged the edit yet.")
+    if wish is not None and _without_replay(wish) != _without_replay(group):
+        said.append(f"The file says something else; take it up with: kubectl apply -f {shlex.quote(word)}")
+    return " ".join(said)
+
+
+def _without_replay(group: ObservationGroup) -> GroupSpec:
+    return group.spec.model_copy(update={"replay": 0})
+
+
 def why(
+    ctx: typer.Context,
     group: str = typer.Argument(help="Name of a group, or its YAML file."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
 ) -> None:
     """Say in words what a group waits for, or what became of it, by what is on record. Changes nothing."""
+    if ctx.obj is not None:
+        typer.echo(_why_there(ctx.obj, group))
+        return
     layout = layout_of(stage_base, data_base)
     store = ResourceStore(layout)
     resource, pipeline, source = _wish(store, group)
     decision = look_at(layout, resource, pipeline)
     is_over = decision.status.phase in OVER
-    notes = _notes(store, resource, is_run=bool(holder(layout)), is_over=is_over, again=f"contimg run {source}")
+    notes = _notes(store, resource.name, source, is_run=bool(holder(layout)), is_over=is_over)
     typer.echo(" ".join([explain(resource, decision), *notes]))
 
 
-def _show_group(layout: Layout, name: str, console: Console) -> None:
-    store = ResourceStore(layout)
+def _show_group(store: Store, name: str, console: Console) -> None:
     group, source = store.get(name)
     status = store.status(name)
     console.print(f"{name} (pipeline {group.spec.pipeline}, from {source})", markup=False)
@@ -96,6 +141,7 @@ def _show_record(layout: Layout, thing: str) -> bool:
 
 
 def show(
+    ctx: typer.Context,
     thing: str = typer.Argument(help="Name of a group, id of a task (or its first digits), or id of an observation."),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
@@ -103,9 +149,13 @@ def show(
     """Show one group, run or observation in full."""
     checked_name(thing, "name or id")
     layout = layout_of(stage_base, data_base)
-    names = ResourceStore(layout).names()
+    cluster: Cluster | None = ctx.obj
+    store = ResourceStore(layout) if cluster is None else cluster.store()
+    names = store.names()
     if thing in names:
-        _show_group(layout, thing, Console(soft_wrap=True))
+        _show_group(store, thing, Console(soft_wrap=True))
+    elif cluster is not None:
+        cluster.hand_over()
     elif not (_show_record(layout, thing) or _show_run(layout, thing)):
         raise BadConfig(
             f"'contimg get groups' lists the groups, and nothing here is called {thing!r}{nearest(thing, names)}"
@@ -119,6 +169,7 @@ def _logs(layout: Layout, task: str, number: str) -> list[Path]:
 
 
 def log(
+    ctx: typer.Context,
     attempt: str = typer.Argument(
         help="<task>-<number> as 'contimg get attempts' shows it; the task's first digits, four at least, will do."
     ),
@@ -126,6 +177,8 @@ def log(
     data_base: Path | None = DataBase,
 ) -> None:
     """Print what an attempt printed: of a committed run its log, of a failed attempt the error log."""
+    if ctx.obj is not None:
+        ctx.obj.hand_over()
     layout = layout_of(stage_base, data_base)
     named = ATTEMPT.fullmatch(attempt)
     found = _logs(layout, named[1], named[2] or "") if named else []

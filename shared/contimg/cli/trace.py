@@ -10,9 +10,12 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from contimg.cli.cluster import Cluster
+from contimg.cli.keeperpod import ask
 from contimg.cli.places import DataBase, StageBase, indexes, layout_of
 from contimg.errors import BadConfig, ContimgError
-from contimg.keeper.queries import Lineage, Queries, Step
+from contimg.keeper.queries import BY_SUM, Lineage, Queries, Step
+from contimg.volume import disk
 
 __all__ = ["trace"]
 
@@ -58,8 +61,23 @@ def _lineage(queries: Queries, path: Path) -> Lineage:
         raise BadConfig(f"{shown} cannot be looked at ({error}); name a file") from error
 
 
+def _trace_there(cluster: Cluster, paths: list[Path], *, json_: bool) -> None:
+    """Ask the cluster's records; a file of this machine is asked for by its checksum."""
+    words = {path: f"{BY_SUM}{disk.sha256_file(path)}" if path.is_file() else str(path) for path in paths}
+    told, code = ask(cluster.kube, ["trace", "--json", "--", *words.values()])
+    answer = json.loads(told) if told.strip() else []
+    asked = {word: str(path) for path, word in words.items()}
+    found = [Lineage.model_validate(each) for each in (answer if isinstance(answer, list) else [answer])]
+    shown = [each.model_copy(update={"path": asked.get(each.path, each.path)}) for each in found]
+    _show(shown, json_=json_, is_list=len(paths) > 1)
+    raise typer.Exit(code)
+
+
 def trace(
-    paths: list[Path] = typer.Argument(help="Products, published copies, copies of these, or raw files."),
+    ctx: typer.Context,
+    paths: list[Path] = typer.Argument(
+        help="Products, published copies, copies of these, raw files, or sha256:<digits>."
+    ),
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
     json_: bool = typer.Option(False, "--json", help="Print as JSON, with the parameters of every step."),
@@ -68,6 +86,8 @@ def trace(
 
     With several files the answer is a list, and one that is not known does not hide the others.
     """
+    if ctx.obj is not None:
+        _trace_there(ctx.obj, paths, json_=json_)
     found: list[Lineage] = []
     failed: list[ContimgError] = []
     with indexes(layout_of(stage_base, data_base)) as queries:

@@ -203,7 +203,7 @@ def _scanned(look: _Look) -> bool:
 
 
 def _problems(look: _Look) -> str:
-    return f": {look.ingest.problems[0]}" if look.ingest.problems else ""
+    return f"; the watcher of arrivals says: {look.ingest.problems[0]}" if look.ingest.problems else ""
 
 
 def _unsealed_inside(look: _Look, targets: Sequence[ObservationRecord]) -> list[UnsealedFact]:

@@ -13,6 +13,7 @@ import structlog
 from contimg.bus import Asked, Bus
 from contimg.limits import ProtocolLimits
 from contimg.models.task import Task
+from contimg.telemetry import ASKED
 
 __all__ = ["Asking", "PutInputs"]
 
@@ -61,6 +62,7 @@ class Asking:
             if last is not None and now - last < timedelta(seconds=self._limits.ask_again_s):
                 continue
             answer = await self._put(await self._fitting(task))
+            ASKED.labels(task.stage, answer).inc()
             if answer is Asked.FULL:
                 self.full.add(group)
                 return

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import structlog
 
@@ -20,8 +19,9 @@ from contimg.engine.advance import Decision
 from contimg.errors import BadConfig, ContimgError, Unavailable
 from contimg.host.agenda import Agenda
 from contimg.host.asking import Asking
+from contimg.host.counting import count_groups
 from contimg.host.judging import Judge, KeeperFace, refusal
-from contimg.host.resources import Conflict, Resource, Resources, Status
+from contimg.host.resources import Conflict, Resources, Status, named
 from contimg.host.statuses import StatusWriter
 from contimg.host.surveys import Surveys
 from contimg.host.view import GroupView, Shown
@@ -35,11 +35,11 @@ from contimg.models.spec import Scope, StageInfo, StageSpec
 from contimg.models.survey import Survey
 from contimg.models.task import Event
 from contimg.rpc import TRANSPORT
+from contimg.telemetry import RECONCILE_SECONDS
 
 __all__ = ["Host", "Seen"]
 
 _log = structlog.get_logger(__name__)
-R = TypeVar("R", ObservationGroup, Survey, Pipeline)
 Seen = Callable[[ObservationGroup, Decision], None]
 """Told of every look at a group."""
 
@@ -139,7 +139,8 @@ class Host:
             key = await self._agenda.next()
             kind, _, name = key.partition("/")
             try:
-                await self._works[kind](name)
+                with RECONCILE_SECONDS.labels(kind).time():
+                    await self._works[kind](name)
             except ContimgError as error:
                 if kind == "streams":
                     raise  # a bus that refuses its streams refuses everything
@@ -177,6 +178,7 @@ class Host:
                 self._agenda.add(f"group/{name}")
         for name in self._surveys.names():
             self._agenda.add(f"survey/{name}")
+        count_groups(self._groups.values())
         self._agenda.add("tick", self._limits.look_s)
 
     async def _on_event(self, event: Event) -> None:
@@ -196,14 +198,14 @@ class Host:
     async def _list(self, _name: str) -> None:
         """Bring what we remember in line with the resources."""
         found = await self._resources.list()
-        ours = {item.name: item for item in pipelines().values()} | _named(found, Pipeline)
+        ours = {item.name: item for item in pipelines().values()} | named(found, Pipeline)
         changed = {name for name in ours.keys() | self._pipelines.keys() if ours.get(name) != self._pipelines.get(name)}
         self._pipelines = ours
         for name, view in self._groups.items():
             if view.group.spec.pipeline in changed:
                 self._agenda.add(f"group/{name}")
-        self._take_groups(_named(found, ObservationGroup))
-        for name in self._surveys.take(_named(found, Survey)):
+        self._take_groups(named(found, ObservationGroup))
+        for name in self._surveys.take(named(found, Survey)):
             self._agenda.add(f"survey/{name}")
         self._is_listed = True
 
@@ -218,11 +220,14 @@ class Host:
             if view is None or view.group.metadata.uid != group.metadata.uid:
                 self._groups[name] = GroupView(group, group.status, Shown(group.status))
                 self._agenda.add(f"group/{name}")
-            elif view.group.spec != group.spec:
+            elif view.is_edited(group):
                 view.group, view.edited = group, True
                 self._agenda.add(f"group/{name}")
             else:
                 view.group = group
+                if group.status != view.shown.status:  # somebody else wrote it: the next look begins from there
+                    view.status = view.shown.status = group.status
+                    self._agenda.add(f"group/{name}")
 
     # -- one group ----------------------------------------------------------------------------------------------
 
@@ -325,6 +330,8 @@ class Host:
             self.wake()
         self._agenda.add("sweep")
         self._agenda.add("streams", self._limits.check_streams_s)
+        with contextlib.suppress(Unavailable):  # of a server that refuses figures the work is done all the same
+            await self._bus.measure(stages)
 
     def _lost(self, error: Unavailable) -> None:
         """Note that the bus does not answer, and let every group say so."""
@@ -386,10 +393,6 @@ class Host:
         """
         views = [view for view in map(self._groups.get, names) if view is not None]
         return self._is_listed and self._agenda.is_idle() and all(view.is_over(arriving=arriving) for view in views)
-
-
-def _named(found: Iterable[Resource], kind: type[R]) -> dict[str, R]:
-    return {item.name: item for item in found if isinstance(item, kind) and not item.metadata.deletion_timestamp}
 
 
 def _offers(spec: StageSpec | None) -> bool:

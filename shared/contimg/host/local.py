@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ async def run_here(options: LocalOptions, show: Show) -> list[Outcome]:
             seconds = time.monotonic() - begin
             names = machine.resources.groups()  # without those whose file was removed meanwhile
             decided = [(name, each) for name, each in machine.decisions.items() if name in names]
-            return [outcome_of(name, each, keeper, machine.started, seconds) for name, each in decided]
+            return [outcome_of(name, each, keeper, machine.started[name], seconds) for name, each in decided]
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
@@ -151,8 +152,8 @@ class _Machine:
     def __init__(self, options: LocalOptions, show: Show) -> None:
         self.options = options
         self.progress = Progress()
-        self.started = 0
-        """Attempts of this run."""
+        self.started: Counter[str] = Counter()
+        """Attempts of this run, by group."""
         self.resources = FileResources(options.layout, options.sources, self._tell)
         if not (self.resources.groups() or self.resources.surveys()):
             raise BadConfig(
@@ -288,7 +289,7 @@ class _Machine:
         kind = event.type.rpartition(".")[2]
         name = event.subject.replace("/", " ", 1)
         if kind == "started":
-            self.started += 1
+            self.started[str(event.data.get("group", ""))] += 1
             self.progress.running[name] = ""
         elif kind == "progress":
             self.progress.running[name] = str(event.data.get("what", ""))

@@ -29,7 +29,7 @@ class Outcome:
     timings: dict[str, float]
     """Wall seconds by stage of the committed attempts, and ``total`` of this call."""
     stages_run: int
-    """Attempts started by this call, for all its groups."""
+    """Attempts that this call started for the group."""
     info: dict[str, dict[str, Any]]
     """What the stages of scope group noted, by stage."""
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from contimg.errors import Retryable
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.pipeline import Pipeline
 from contimg.models.survey import Survey, SurveyStatus
 
-__all__ = ["Change", "Conflict", "Resource", "Resources", "Status"]
+__all__ = ["Change", "Conflict", "Resource", "Resources", "Status", "named"]
 
 Resource = ObservationGroup | Survey | Pipeline
 Status = GroupStatus | SurveyStatus
+R = TypeVar("R", ObservationGroup, Survey, Pipeline)
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,8 @@ class Resources(Protocol):
         Unavailable
             If it cannot be written now.
         """
+
+
+def named(found: Iterable[Resource], kind: type[R]) -> dict[str, R]:
+    """Return the resources of a kind by name, without those that are being deleted."""
+    return {item.name: item for item in found if isinstance(item, kind) and not item.metadata.deletion_timestamp}

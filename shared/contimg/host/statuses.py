@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from contimg.host.resources import Resources, Status
+from contimg.errors import Unavailable
+from contimg.host.counting import count_publication
+from contimg.host.resources import Conflict, Resources, Status
 from contimg.host.view import Shown
 from contimg.limits import ProtocolLimits
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.survey import Survey
+from contimg.telemetry import STATUS_WRITES
 
 __all__ = ["StatusWriter"]
 
@@ -44,9 +47,19 @@ class StatusWriter:
         wait = shown.at + self._limits.status_s - now
         if held and wait > 0 and not _flips(shown.status, status):
             return wait
-        await self._resources.put_status(resource, status)
+        await self._put(resource, status)
+        count_publication(resource, shown.status, status)
         shown.status, shown.at = status, now
         return 0.0
+
+    async def _put(self, resource: ObservationGroup | Survey, status: Status) -> None:
+        kind = type(resource).__name__
+        try:
+            await self._resources.put_status(resource, status)
+        except (Conflict, Unavailable) as error:
+            STATUS_WRITES.labels(kind, type(error).__name__).inc()
+            raise
+        STATUS_WRITES.labels(kind, "written").inc()
 
 
 def _flips(old: Status | None, new: Status) -> bool:

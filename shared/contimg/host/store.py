@@ -81,6 +81,13 @@ class ResourceStore:
         """Return the YAML file a group was read from; raises as :meth:`get`."""
         return self.get(name)[1]
 
+    def is_removed(self, name: str) -> bool:
+        """Whether the YAML file of a group is gone: then nobody wants the group any more."""
+        try:
+            return not self.source(name).exists()
+        except BadConfig:  # damaged: nobody knows where its file is
+            return False
+
     def status(self, name: str) -> GroupStatus | None:
         """Return the last status of a group; None if there is none that can be read."""
         found = self._status(self.directory / f"{name}.json", ObservationGroup)
@@ -95,7 +102,7 @@ class ResourceStore:
         model = SurveyStatus if kind is Survey else GroupStatus
         try:
             return model.model_validate_json(path.with_suffix(".status.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
     def put_status(self, resource: ObservationGroup | Survey, beside: Path, status: Status) -> None:

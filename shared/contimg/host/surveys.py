@@ -69,11 +69,11 @@ class Surveys:
         changed = []
         for name, survey in found.items():
             view = self._views.get(name)
-            if view is None or view.survey.spec != survey.spec:
+            if view is None or view.is_other(survey):
                 changed.append(name)
             if view is None:
                 view = self._views[name] = SurveyView(survey, survey.status, Shown(survey.status))
-            view.survey = survey
+            view.survey, view.shown.status = survey, survey.status
         return changed
 
     async def form(

@@ -48,6 +48,11 @@ class GroupView:
             self.decision = decision
             self.edited = False
 
+    def is_edited(self, group: ObservationGroup) -> bool:
+        """Whether the wish, or the number that its status must name, is another one."""
+        same = group.metadata.generation == self.group.metadata.generation
+        return not (same and group.spec == self.group.spec)
+
     @property
     def phase(self) -> Phase | None:
         """Where it stood at the last look."""
@@ -99,3 +104,8 @@ class SurveyView:
     status: SurveyStatus | None = None
     """The last one that was based on observations."""
     shown: Shown = field(default_factory=Shown)
+
+    def is_other(self, survey: Survey) -> bool:
+        """Whether the wish, the number that its status must name, or what somebody else wrote there is another one."""
+        now, was = survey.metadata.generation, self.survey.metadata.generation
+        return (now, survey.spec, survey.status) != (was, self.survey.spec, self.shown.status)

@@ -6,6 +6,7 @@ One file may hold several documents, resources of others among them, as ``kubect
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from contimg.errors import BadConfig, BadInput
+from contimg.models.base import ALLOWED
 from contimg.models.group import ObservationGroup
 from contimg.models.instrument import pipeline, pipelines
 from contimg.models.pipeline import Pipeline
@@ -211,8 +213,16 @@ def _sentence(document: _Document, error: ValidationError, model: type[BaseModel
     if first["type"] == "missing":
         return f"{place}: field {name!r} is missing"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_pattern_mismatch" and first["ctx"]["pattern"] in ALLOWED:
+        message = f"this is no name here; give {ALLOWED[first['ctx']['pattern']]}{_proposal(first['input'], where)}"
     given = "" if isinstance(first["input"], dict) else f" = {_short(first['input'])}"
     return f"{place}: field {name!r}{given}: {message}"
+
+
+def _proposal(given: str, where: Sequence[str | int]) -> str:
+    """Return a name for a resource that is like the one that was given."""
+    like = re.sub(r"[^a-z0-9.-]+", "-", given.lower()).strip(".-")[:63].strip(".-")
+    return f", e.g. {like}" if like and tuple(where) == ("metadata", "name") else ""
 
 
 def _short(value: Any) -> str:

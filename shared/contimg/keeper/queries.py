@@ -13,17 +13,23 @@ from pydantic import Field
 
 from contimg.errors import BadConfig, BadInput
 from contimg.keeper.documents import run_homes, run_path
+from contimg.keeper.facts import lock_is_live
 from contimg.keeper.index import Index, Row
 from contimg.keeper.published import product_rows
+from contimg.limits import ProtocolLimits
 from contimg.models.base import Model
-from contimg.models.manifest import InputRef, Manifest
+from contimg.models.manifest import AttemptState, InputRef, Manifest
 from contimg.models.observation import ObservationRecord
 from contimg.volume import disk
 from contimg.volume.attempt import MANIFEST
 from contimg.volume.layout import Layout
 
-__all__ = ["LISTS", "Chosen", "Lineage", "Queries", "Step"]
+__all__ = ["LISTS", "LOST", "Chosen", "Lineage", "Queries", "Step"]
 
+LOST = "lost"
+"""State of an attempt whose record is open and whose worker is gone; the next one that gets the task closes it."""
+BY_SUM = "sha256:"
+"""Begin of a word that stands for a file with this checksum."""
 PAGE = 500
 """Rows looked at together."""
 Rows = Iterator[dict[str, Any]]
@@ -111,13 +117,13 @@ class Queries:
         found = self.index.stream(kind.database, query, values)
         while batch := list(islice(found, PAGE)):
             for row, dressed in zip(batch, kind.dress(self, batch), strict=True):
-                if chosen.state in {"", dressed["state"] if kind.filters["state"] == "" else chosen.state}:
+                if chosen.state in {"", dressed.get("state", chosen.state)}:
                     yield {**dressed, "key": "/".join(str(row[name]) for name in kind.keys)}
 
     def _select(self, noun: str, kind: _List, chosen: Chosen) -> tuple[str, list[Any]]:
         where, values = ["1"], []
         for name in ("date", "group", "stage", "state"):
-            word = getattr(chosen, name)
+            word = AttemptState.RUNNING.value if (word := getattr(chosen, name)) == LOST else word
             if word and kind.filters.get(name):
                 where.append(f"{kind.filters[name]} = ?")
                 values.append(word)
@@ -137,6 +143,12 @@ class Queries:
         if not found:
             raise BadConfig(f"there are no {noun} with the key {after!r}; take the key of the last row shown")
         return list(found[0])
+
+    def words(self, noun: str, column: str) -> set[str]:
+        """Return which values the things of one kind have in a column: what a misspelt word is compared with."""
+        kind = LISTS[noun]
+        query = f"SELECT DISTINCT {column} FROM {kind.table}"  # noqa: S608 - our names
+        return {str(row[column]) for row in self.index.rows(kind.database, query, ())}
 
     def run(self, task: str) -> Manifest | None:
         """Return the manifest of a run, also of one that was cleaned up; an unambiguous begin of the id will do."""
@@ -158,6 +170,8 @@ class Queries:
 
     def trace(self, path: Path) -> Lineage:
         """Return where a file comes from: a product, its published copy, a copy of that, or a raw file.
+
+        Instead of a file that lies elsewhere, ``sha256:<digits>`` stands for its content.
 
         Raises
         ------
@@ -189,10 +203,13 @@ class Queries:
 
     def _by_content(self, path: Path) -> tuple[str, str] | None:
         """Find a product by the checksum of a file: wherever it was copied to, it is the same product."""
-        if not path.is_file():
+        is_sum = str(path).startswith(BY_SUM)
+        if not is_sum and not path.is_file():
             return None
-        same = "SELECT task, path FROM data_registry WHERE sha256 = ? AND bytes = ? LIMIT 1"
-        rows = self.index.rows("data_registry", same, (disk.sha256_file(path), path.stat().st_size))
+        sha256 = str(path).removeprefix(BY_SUM) if is_sum else disk.sha256_file(path)
+        rows = self.index.rows(
+            "data_registry", "SELECT task, path FROM data_registry WHERE sha256 = ? LIMIT 1", (sha256,)
+        )
         return (rows[0]["task"], rows[0]["path"]) if rows else None
 
     def _lineage(self, path: Path, task: str, inside: str) -> Lineage:
@@ -264,6 +281,15 @@ def _runs(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def _attempts(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
+    fresh_s = ProtocolLimits().lock_fresh_s
+    found = _records(queries, rows)
+    for row in found:
+        if row["state"] == AttemptState.RUNNING and not lock_is_live(queries.layout.locks / row["task"], fresh_s):
+            row["state"] = LOST
+    return found
+
+
 def _products(queries: Queries, rows: list[Row]) -> list[dict[str, Any]]:
     return product_rows(queries.index, queries.layout, rows)
 
@@ -279,7 +305,7 @@ _SEEN = {"date": "date", "state": "state"}
 LISTS: dict[str, _List] = {
     "runs": _List("products", "runs", ("task",), "finished", _MADE, _runs),
     "products": _List("data_registry", "data_registry", ("task", "path"), "created_at", _MADE, _products),
-    "attempts": _List("products", "attempts", ("task", "number"), "started", _TRIED, _records),
+    "attempts": _List("products", "attempts", ("task", "number"), "started", _TRIED, _attempts),
     "observations": _List("ingest", "observations", ("id",), "start", _SEEN, _observations),
     "quarantine": _List("ingest", "quarantine", ("date", "name"), "time", {**_SEEN, "state": "reason"}, _records),
 }

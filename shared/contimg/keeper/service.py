@@ -18,10 +18,12 @@ from contimg.bus import Bus
 from contimg.errors import BadInput, ContimgError, Damaged, ResourceExhausted, Unavailable
 from contimg.keeper.facts import TASKS_AT_ONCE, questions
 from contimg.keeper.keeper import Keeper
+from contimg.keeper.measures import measure
 from contimg.models.fact import Facts, GroupRecord, Needs
 from contimg.models.survey import FileSetRules
 from contimg.process import Process
 from contimg.streams import rpc_subject
+from contimg.telemetry import KEEPER_SECONDS
 
 __all__ = ["HANDLERS", "KeeperClient", "serve_keeper", "tend"]
 
@@ -86,10 +88,11 @@ HANDLERS: dict[str, Callable[[Keeper, Answer], Answer]] = {
 async def serve_keeper(bus: Bus, keeper: Keeper, shard: str) -> list[Subscription]:
     """Answer requests until the bus is closed or the subscriptions are ended."""
 
-    def handler(answer: Callable[[Keeper, Answer], Answer]) -> Callable[[Answer], Awaitable[Answer]]:
+    def handler(verb: str) -> Callable[[Answer], Awaitable[Answer]]:
+        answer = KEEPER_SECONDS.labels(verb).time()(HANDLERS[verb])
         return lambda request: asyncio.to_thread(answer, keeper, request)
 
-    return [await bus.serve(rpc_subject(shard, verb), handler(answer)) for verb, answer in HANDLERS.items()]
+    return [await bus.serve(rpc_subject(shard, verb), handler(verb)) for verb in HANDLERS]
 
 
 async def serve(process: Process) -> None:
@@ -100,6 +103,7 @@ async def serve(process: Process) -> None:
         async with bus:
             await serve_keeper(bus, keeper, bus.shard)
             process.spawn(tend(keeper))
+            process.spawn(_measure(keeper))
             _log.info("keeper serves", shard=bus.shard, state=str(process.layout.state))
             await process.stopping.wait()
 
@@ -117,8 +121,10 @@ async def tend(keeper: Keeper) -> None:
     while True:
         await asyncio.sleep(pause)
         try:
-            found = await asyncio.to_thread(keeper.scan)
-            cleaned = await asyncio.to_thread(keeper.clean)
+            with KEEPER_SECONDS.labels("scan").time():
+                found = await asyncio.to_thread(keeper.scan)
+            with KEEPER_SECONDS.labels("clean").time():
+                cleaned = await asyncio.to_thread(keeper.clean)
         except Damaged:
             raise
         except (ContimgError, OSError) as error:
@@ -128,6 +134,16 @@ async def tend(keeper: Keeper) -> None:
             _log.warning("damaged", what=sentence)
         if cleaned.released or cleaned.attempts:
             _log.info("cleaned", released=len(cleaned.released), attempts=len(cleaned.attempts))
+
+
+async def _measure(keeper: Keeper) -> None:
+    """Show what lies on the disks again and again until cancelled; what cannot be looked at shows no new figures."""
+    while True:
+        try:
+            await asyncio.to_thread(measure, keeper.layout, keeper.index, keeper.limits)
+        except (ContimgError, OSError) as error:
+            _log.warning("the keeper could not measure the volumes", error=str(error))
+        await asyncio.sleep(keeper.limits.look_s)
 
 
 class KeeperClient:

@@ -29,12 +29,12 @@ from contimg.models.spec import StageSpec, load
 from contimg.models.task import Task
 from contimg.stage import Run
 from contimg.streams import rpc_subject
-from contimg.telemetry import ATTEMPT_SECONDS, PEAK_BYTES, TASKS
 from contimg.volume.attempt import Attempt, TaskLock, note_wait, open_attempt, read_records, settle
 from contimg.volume.commit import adopt, commit, read_run
 from contimg.volume.failure import Failure, backoff_s, close_failed
 from contimg.volume.layout import Layout
 from contimg.volume.names import name_products
+from contimg.worker.accounting import count_attempt, count_run, count_task
 from contimg.worker.admission import Admission
 from contimg.worker.context import read_observation
 from contimg.worker.reply import Unforeseen, read_reply
@@ -226,7 +226,7 @@ class Handling:
             await self._register_attempt(task, record)
         run = await _thread(adopt, self._layout, task.home, task.task)
         if run is not None:
-            TASKS.labels(task.stage, "adopted").inc()
+            count_task(task.stage, "adopted")
             await self._finish(task, run)
             return
         count = self._count(task)
@@ -258,7 +258,7 @@ class Handling:
     # -- P4 and P5 ----------------------------------------------------------------------------------------------
 
     async def _work(self, task: Task, attempt: Attempt) -> None:
-        TASKS.labels(task.stage, "started").inc()
+        count_task(task.stage, "started")
         await self._tell("started", task, {"attempt": attempt.record.number})
         usage = Usage()
         try:
@@ -272,19 +272,20 @@ class Handling:
             crash.point("worker.answered")
             run = await _thread(commit, self._layout, attempt, task, read_reply(answer), usage)
         except asyncio.CancelledError:
-            await self._hand_back(task, attempt, "the worker was told to stop")
+            await self._hand_back(task, attempt, "the worker was told to stop", usage)
             raise
         except Frozen:
-            await self._hand_back(task, attempt, "this worker was frozen while others went on")
+            await self._hand_back(task, attempt, "this worker was frozen while others went on", usage)
             raise
         except (ContimgError, ChildDied, Unforeseen, OSError, ValueError) as error:
             await self._slot.drop()
+            count_attempt(task.stage, "failed", usage)
             await self._fail(task, attempt, self._judge(task, error), usage)
         else:
             attempt.release()
-            ATTEMPT_SECONDS.labels(task.stage).observe(usage.wall_s)
-            PEAK_BYTES.labels(task.stage).set(usage.peak_bytes)
-            TASKS.labels(task.stage, "committed").inc()
+            count_task(task.stage, "committed")
+            count_attempt(task.stage, "committed", usage)
+            count_run(run.manifest)
             await self._finish(task, run)
 
     def _judge(self, task: Task, error: Exception) -> Failure:
@@ -297,14 +298,15 @@ class Handling:
             return Failure.of(ResourceExhausted(f"the disk of the run is full: {error}; free some space"))
         return Failure.unforeseen(str(error), self._count(task))
 
-    async def _hand_back(self, task: Task, attempt: Attempt, why: str) -> None:
+    async def _hand_back(self, task: Task, attempt: Attempt, why: str, usage: Usage) -> None:
         """End an attempt that is nobody's fault: its record stays and counts as no try."""
         await self._slot.drop()
         if attempt.path.exists():
             failure = Failure("Retryable", why, counted=False)
             await _thread(close_failed, self._layout, attempt, task, failure, Usage())
         attempt.release()
-        TASKS.labels(task.stage, "handed_back").inc()
+        count_task(task.stage, "handed_back")
+        count_attempt(task.stage, "handed_back", usage)
         crash.point("worker.handed-back")
 
     def _progress(self, task: Task, attempt: Attempt, done: int, total: int, what: str) -> None:
@@ -361,7 +363,7 @@ class Handling:
     # -- P7 -----------------------------------------------------------------------------------------------------
 
     async def _fail(self, task: Task, attempt: Attempt, failure: Failure, usage: Usage) -> None:
-        TASKS.labels(task.stage, "failed").inc()
+        count_task(task.stage, "failed")
         closed = await _thread(close_failed, self._layout, attempt, task, failure, usage)
         await self._register_attempt(task, closed)
         crash.point("failure.registered")
@@ -377,7 +379,7 @@ class Handling:
         assert last is not None  # noqa: S101 - only failures on record forbid another try
         await self._tell_failure(task, last, final=True)
         crash.point("failure.told")
-        TASKS.labels(task.stage, "dead").inc()
+        count_task(task.stage, "dead")
         await _quietly(self._bus.dead(task, f"{last.error}: {last.message}"))
         crash.point("failure.copied")
         await _quietly(self._message.term())

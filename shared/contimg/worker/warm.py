@@ -75,9 +75,13 @@ def thread_environment() -> dict[str, str]:
 
 
 def child_environment(layout: Layout) -> dict[str, str]:
-    """Return the environment of a child: ours, the layout, and what numerical libraries read at their import."""
-    cache = {"NUMBA_CACHE_DIR": str(layout.stage_base / ".cache" / "numba")}
-    return cache | os.environ | layout.as_environment() | thread_environment()
+    """Return the environment of a child: ours, the layout, and what numerical libraries read at their import.
+
+    Their caches lie on the fast disk: in a container there is no home, and all else is read-only.
+    """
+    libraries = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
+    caches = {variable: str(layout.stage_base / ".cache" / name) for variable, name in libraries.items()}
+    return caches | os.environ | layout.as_environment() | thread_environment()
 
 
 class WarmChild:

@@ -15,7 +15,7 @@ from contimg.machine import memory_limit
 from contimg.models.spec import StageSpec, spec_of
 from contimg.process import Process
 from contimg.streams import rpc_subject
-from contimg.telemetry import QUEUE
+from contimg.telemetry import IN_HAND, MEMORY_LIMIT, expect_stage
 from contimg.volume.layout import Layout
 from contimg.worker.admission import Admission
 from contimg.worker.handling import Handling, Register, Slot
@@ -101,7 +101,8 @@ class Worker:
             while not self._stopping.is_set():
                 message = await self._fetch(slot)
                 if message is not None:
-                    await Handling(slot, message).run()
+                    with IN_HAND.labels(self._spec.name).track_inprogress():
+                        await Handling(slot, message).run()
                     await slot.trim()
         finally:
             await completed(slot.drop())
@@ -146,7 +147,6 @@ class Worker:
                 wait = min(2 * wait, 30 * self._limits.rebind_s)
                 continue
             wait = self._limits.rebind_s
-            QUEUE.labels(self._spec.name).set(0 if message is None else message.waiting + 1)
             if message is not None:
                 return message
         return None
@@ -159,6 +159,8 @@ async def serve(process: Process) -> None:
     ended and the task handed back without counting a try.
     """
     spec, jobs = spec_of(process.name), process.settings.jobs
+    expect_stage(spec.name)
+    MEMORY_LIMIT.labels(spec.name).set(memory_limit(process.limits))
     process.grace_s = spec.time_limit_s
     async with await process.connect() as bus:  # closing it sends what was said last: a task that is handed back
         worker = Worker(process.layout, bus, spec, process.limits, register_over(bus), slots=jobs, prewarm=True)

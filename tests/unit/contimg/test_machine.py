@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
 from contimg.limits import ProtocolLimits
-from contimg.machine import kills, memory_group, memory_limit, processors
+from contimg.machine import in_threads, kills, memory_group, memory_limit, processors
 
 LIMITS = ProtocolLimits()
 RAM = int(0.8 * psutil.virtual_memory().total)
@@ -156,3 +157,23 @@ def test_a_part_of_the_memory_is_left_to_others(tmp_path, monkeypatch):
     for value in ("", "0", str(2 * psutil.virtual_memory().total)):
         monkeypatch.setenv("CONTIMG_MEMORY_BYTES", value)
         assert memory_limit(LIMITS, tmp_path) == RAM < psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 50])
+def test_threads_cover_everything_once(pieces):
+    seen, lock = [], threading.Lock()
+
+    def work(first, last):
+        with lock:
+            seen.extend(range(first, last))
+
+    in_threads(work, [100 * k // pieces for k in range(pieces + 1)])
+    assert sorted(seen) == list(range(100))
+
+
+def test_error_in_a_thread_is_raised():
+    def work(first, last):
+        raise ValueError("boom")
+
+    with pytest.raises(ValueError, match="boom"):
+        in_threads(work, range(10))

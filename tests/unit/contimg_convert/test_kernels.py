@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import threading
-
 import numpy as np
-import pytest
 
 from contimg_convert import kernels
 
@@ -48,26 +45,6 @@ def test_phase_does_not_drift_over_many_channels():
     ones = np.ones(vis.shape, np.float32)
     out, *_ = place(vis, np.zeros(vis.shape, np.int8), ones, np.array([0]), np.array([False]), shift, freq)
     assert np.abs(out[0, :, 0] - np.exp(2j * np.pi * shift[0] * freq / LIGHT)).max() < 1e-6
-
-
-@pytest.mark.parametrize("pieces", [1, 2, 3, 50])
-def test_threads_cover_everything_once(pieces):
-    seen, lock = [], threading.Lock()
-
-    def work(first, last):
-        with lock:
-            seen.extend(range(first, last))
-
-    kernels.in_threads(work, np.linspace(0, 100, pieces + 1).astype(np.int64))
-    assert sorted(seen) == list(range(100))
-
-
-def test_error_in_a_thread_is_raised():
-    def work(first, last):
-        raise ValueError("boom")
-
-    with pytest.raises(ValueError, match="boom"):
-        kernels.in_threads(work, np.arange(10))
 
 
 def test_threads_give_the_same_as_one():

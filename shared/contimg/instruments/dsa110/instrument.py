@@ -77,7 +77,9 @@ class Dsa110(Instrument):
 
         settings = simulate.load_config(config) if config else simulate.preset(preset)
         truth = simulate.simulate_dsa110(out, settings)
-        return f"{len(truth.observations)} observations below {out}; the truth is in {out / 'truth.json'}"
+        count = len(truth.observations)
+        things = "1 observation" if count == 1 else f"{count} observations"
+        return f"{things} below {out}; the truth is in {out / 'truth.json'}"
 
 
 INSTRUMENT = Dsa110()

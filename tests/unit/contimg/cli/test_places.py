@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from keeper_site import Site
+from keeper_site import T0, Site
 from typer.testing import CliRunner
 
 from contimg.cli.get import COLUMNS
 from contimg.cli.main import app
 from contimg.cli.places import print_rows
-from contimg.errors import ContimgError
+from contimg.errors import BadConfig, ContimgError
 from contimg.host.store import ResourceStore
 from contimg.keeper.keeper import Keeper
 from contimg.models.group import GroupStatus, ObservationGroup
+from contimg.models.observation import QuarantineRecord
 from contimg.volume.layout import Layout
 
 
@@ -90,6 +91,50 @@ def test_an_unknown_list_offers_the_nearest(layout):
     sentence = str(done.exception)
     assert "no list 'product'; did you mean 'products'" in sentence
     assert all(noun in sentence for noun in COLUMNS)
+
+
+MISSPELT = {
+    "stage": (["runs", "--stage", "mosiac"], "--stage 'mosiac' is none of", "did you mean 'mosaic'?"),
+    "state": (["runs", "--state", "relased"], "--state 'relased' is none of staging, released", "mean 'released'?"),
+    "phase": (["groups", "--state", "runing"], "--state 'runing' is none of", "did you mean 'running'?"),
+    "date": (["runs", "--date", "2026-13-01"], "--date '2026-13-01' is no date", "YYYY-MM-DD"),
+    "group": (["groups", "--group", "gg"], "no group 'gg' is on record", "did you mean 'g'?"),
+    "group of runs": (["attempts", "--group", "gg"], "no group 'gg' is on record", "did you mean 'g'?"),
+    "reason": (["quarantine", "--state", "truncatd"], "--state 'truncatd' is none of truncated", "mean 'truncated'?"),
+}
+
+
+@pytest.mark.parametrize(("words", "told", "cure"), MISSPELT.values(), ids=list(MISSPELT))
+def test_a_misspelt_filter_is_no_empty_list(words, told, cure, layout, filled):
+    refused = {"path": "x", "reason": "truncated", "sentence": "x ends early", "size": 1, "mtime_ns": 1}
+    place = layout.quarantine / "2026-01-25" / "x.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(QuarantineRecord(**refused, time=T0).model_dump_json())
+    with Keeper(layout) as keeper:
+        keeper.scan()
+    for way in ([], ["--json"]):
+        done = contimg(layout, "get", *words, *way)
+        assert isinstance(done.exception, BadConfig), done.output
+        assert told in str(done.exception)
+        assert cure in str(done.exception)
+        assert done.output == ""
+
+
+ALLOWED = (
+    ["runs", "--stage", "Mosaic"],
+    ["groups", "--state", "published"],
+    ["products", "--group", "g", "--state", "staging"],
+)
+
+
+@pytest.mark.parametrize("words", ALLOWED, ids=" ".join)
+def test_small_and_capital_letters_are_the_same(words, layout, filled):
+    assert json.loads(contimg(layout, "get", *words, "--json").output)
+
+
+@pytest.mark.parametrize("words", [["runs", "--group", "g", "--stage", "solve"], ["quarantine", "--state", "x"]])
+def test_what_exists_and_has_no_rows_is_an_empty_list(words, layout, filled):
+    assert contimg(layout, "get", *words, "--json").output == "[]\n"
 
 
 def test_show_group_run_and_observation(layout, filled):

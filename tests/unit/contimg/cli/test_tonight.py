@@ -19,6 +19,7 @@ from contimg.models.group import GroupStatus, ObservationGroup, StageStatus
 from contimg.models.quality import Verdict
 from contimg.models.reason import Phase
 from contimg.models.survey import Survey, SurveyStatus, UngroupedStatus
+from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 MINUTE = timedelta(minutes=1)
@@ -40,7 +41,9 @@ def put(layout, name, phase, **more):
     """Leave a group with a status, as a run of it does."""
     status = GroupStatus(observed_generation=1, phase=phase, **{"message": f"{name} says so"} | more)
     store = ResourceStore(layout)
-    store.put_status(store.put(group(name), layout.state / f"{name}.yaml"), layout.state / "beside", status)
+    source = layout.state / f"{name}.yaml"
+    disk.write(source, "here\n")
+    store.put_status(store.put(group(name), source), layout.state / "beside", status)
 
 
 def put_survey(layout, *reasons):
@@ -116,7 +119,10 @@ def test_what_is_not_ended_is_shown_however_old_it_is(layout, phase):
 def test_one_bad_record_does_not_hide_the_others(layout):
     put(layout, "good", Phase.RUNNING)
     put(layout, "bad", Phase.RUNNING)
+    put(layout, "odd", Phase.RUNNING)
     (layout.state / "resources" / "bad.status.json").write_text("{garbage")
+    (layout.state / "resources" / "odd.status.json").unlink()
+    (layout.state / "resources" / "odd.status.json").mkdir()
     (layout.state / "resources" / "new.json").write_text("{garbage")
     assert set(look(layout, T0).groups) == {"good"}
 
@@ -137,6 +143,18 @@ def test_the_headline_counts_phases_and_names_who_works_here(layout):
     with Keeper(layout):
         assert "; at work: pid " in lines(layout)[0]
         assert look(layout, T0).holder.startswith("pid ")
+
+
+def test_a_group_whose_file_was_removed_says_so(layout):
+    put(layout, "gone", Phase.RUNNING)
+    put(layout, "over", Phase.FAILED, finished=datetime.now(UTC))
+    for name in ("gone", "over"):
+        (layout.state / f"{name}.yaml").unlink()
+    text = lines(layout)
+    assert "groups: 1 failed, 1 removed; " in text[0]
+    assert text[2].split()[:2] == ["gone", "Removed"]
+    assert text[2].endswith("its file was removed, so nothing is asked for")
+    assert text[3].split()[:2] == ["over", "Failed"]
 
 
 def test_incomplete_recordings_stand_in_the_headline(layout, monkeypatch):

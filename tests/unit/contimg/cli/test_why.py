@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,8 +84,34 @@ def test_while_somebody_works_here_it_is_what_that_one_decided(waiting, layout):
         assert text.count(MESSAGE) == 1
         assert "Nobody runs it" not in text
         waiting.write_text(YAML.replace("count: 1", "count: 2"))
-        assert f"The file was edited since; 'contimg run {waiting}' takes the edit up." in said("why", waiting)
-        assert "edited" not in said("why", "tiny"), "by its name, the group that was run is meant"
+        for asked in (waiting, "tiny"):
+            assert f"The file was edited since; 'contimg run {waiting}' takes the edit up." in said("why", asked)
+
+
+NEWS = {
+    "removed": (None, "was removed, so nothing is asked for; write it again to go on with it."),
+    "renamed": (YAML.replace("tiny", "small"), "was edited since and holds it no more, so nothing is asked for."),
+    "broken": (YAML.replace("count: 1", "cnt: 1"), "was edited since and cannot be used: "),
+    "edited": (YAML.replace("count: 1", "count: 2"), "The file was edited since; "),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), NEWS.values(), ids=list(NEWS))
+def test_what_became_of_the_file_of_a_group(text, words, waiting):
+    if text is None:
+        waiting.unlink()
+    else:
+        waiting.write_text(text)
+    answer = said("why", "tiny")
+    assert words in answer
+    assert "Nobody runs it now" not in answer
+
+
+def test_a_path_can_be_pasted_into_a_shell(layout, tmp_path):
+    path = tmp_path / "my group's.yaml"
+    path.write_text(YAML)
+    command = said("why", path).partition("start it with: ")[2]
+    assert shlex.split(command) == ["contimg", "run", str(path)]
 
 
 def test_a_group_that_was_never_run(layout, tmp_path):

@@ -179,7 +179,10 @@ def test_what_the_watcher_could_not_do_is_told_while_its_scan_is_waited_for():
     group = group_of(1, observations=until(3))
     facts = Facts(observations=tuple(first(3)), ingest=IngestFact(problems=("incoming/ cannot be read",)))
     found = select(group, "dsa110", facts, NOW, SEEN, ProtocolLimits())
-    assert found.block.message == "waiting for a scan of incoming/ to finish: incoming/ cannot be read"
+    assert (
+        found.block.message
+        == "waiting for a scan of incoming/ to finish; the watcher of arrivals says: incoming/ cannot be read"
+    )
 
 
 def test_scaled_limits_close_a_selection_sooner():

@@ -79,6 +79,21 @@ async def test_a_group_whose_file_was_removed_is_no_part_of_the_result(options, 
 
 
 @pytest.mark.integration
+async def test_attempts_are_counted_for_the_group_that_asked_for_them(options, layout, tmp_path, monkeypatch):
+    (tmp_path / "h.yaml").write_text(TEXT.replace("name: g", "name: h"))
+    ran = local.Host.run
+
+    async def run(host, until):
+        for number, name in enumerate("ggh"):
+            await host._bus.event("started", "convert", f"u{number}", {"task": "a" * 32, "group": name})
+        await ran(host, until)
+
+    monkeypatch.setattr(local.Host, "run", run)
+    outcomes = await run_here(LocalOptions(layout, (*options.sources, tmp_path / "h.yaml")), nothing)
+    assert {outcome.group: outcome.stages_run for outcome in outcomes} == {"g": 2, "h": 1}
+
+
+@pytest.mark.integration
 async def test_a_raw_file_that_is_refused_is_told_and_listed(options, layout):
     (layout.incoming / "2026-01-25T22:00:13_sb00.hdf5").write_text("no HDF5")
     seen: list[Progress] = []

@@ -11,9 +11,10 @@ from keeper_site import T0, everything
 from contimg.errors import BadConfig, BadInput
 from contimg.keeper import queries
 from contimg.keeper.keeper import Keeper
-from contimg.keeper.queries import Chosen
+from contimg.keeper.queries import LOST, Chosen
 from contimg.keeper.readonly import open_readonly
 from contimg.models.fact import Needs
+from contimg.volume.attempt import TaskLock
 
 
 @pytest.fixture
@@ -102,6 +103,18 @@ def test_rows_are_filtered_and_plain(site, layout, chain):
         assert found("observations", date="2026-01-26") == []
         assert ask.run(chain[1][0][:8]).stage == "mosaic"
         assert ask.run("") is None  # ambiguous
+
+
+def test_an_open_attempt_whose_worker_is_gone_is_lost(site, layout, chain):
+    living, lost = (site.attempt(task, 1, "running").task for task in ("a" * 32, "b" * 32))
+    held = TaskLock.take(layout, living)
+    held.touch()
+    with Keeper(layout) as keeper:
+        everything(keeper)
+        for state, task in (("running", living), (LOST, lost)):
+            assert [row["task"] for row in keeper.queries.rows("attempts", Chosen(state=state))] == [task]
+        held.release()
+        assert {row["state"] for row in keeper.queries.rows("attempts")} == {LOST}
 
 
 def test_what_a_list_cannot_do_is_told(site, layout, chain):

@@ -58,11 +58,13 @@ def test_versions_of_everything_that_the_distribution_of_a_stage_asks_for():
 
 
 def test_the_environment_of_a_child(layout, monkeypatch):
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    for variable in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     monkeypatch.setattr("contimg.worker.warm.processors", lambda: 3)
     environment = child_environment(layout)
     assert environment["NUMBA_CACHE_DIR"] == str(layout.stage_base / ".cache" / "numba")
+    assert environment["MPLCONFIGDIR"] == str(layout.stage_base / ".cache" / "matplotlib")
     assert (environment["OMP_NUM_THREADS"], environment["NUMBA_NUM_THREADS"]) == ("3", "3")
     assert environment["OPENBLAS_NUM_THREADS"] == "1", "the order of its sums depends on it"
     assert environment["CONTIMG_STAGE_BASE"] == str(layout.stage_base)
