@@ -18,7 +18,7 @@ Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def shell(release: Release, sky, tmp_path_factory) -> Shell:
-    """A shell in a checkout with a kubeconfig of its own, since the guide changes the namespace; recordings are there."""
+    """A shell in a checkout with a kubeconfig of its own (the guide changes its namespace); recordings are there."""
     place = tmp_path_factory.mktemp("user")
     for name in ("charts", "docs"):
         (place / name).symlink_to(ROOT / name)
