@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -32,12 +32,15 @@ class Shard:
     ----------
     layout
         Where.
+    ports
+        Where a service shows its metrics, by its name; others show none.
     variables
         Further environment variables of every process.
     """
 
-    def __init__(self, layout: Layout, logs: Path, **variables: str) -> None:
+    def __init__(self, layout: Layout, logs: Path, ports: Mapping[str, int] | None = None, **variables: str) -> None:
         self._layout, self._logs, self._variables = layout, logs, variables
+        self._ports = ports or {}
         self._logs.mkdir(parents=True, exist_ok=True)
         known = users("main", specs().values())
         self._passwords = {user.name: f"secret-of-{user.name}" for user in known}
@@ -71,6 +74,7 @@ class Shard:
             CONTIMG_NATS_USER=name,
             CONTIMG_NATS_PASSWORD=self._passwords[name],
             CONTIMG_SCAN_S="1",
+            CONTIMG_PORT=str(self._ports.get(name, 0)),
             **self._variables,
         )
         with (self._logs / f"{name}.log").open("ab") as log:
