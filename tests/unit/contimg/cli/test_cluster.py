@@ -510,6 +510,17 @@ def test_no_keeper(world):
     )
 
 
+def test_a_keeper_that_is_being_ended(world):
+    keeper_pod(world.server, "ending")
+    world.server.kubectl("delete", "pod", "contimg-keeper-0", "-n", "ending", "--grace-period=600", "--wait=false")
+    told(
+        there(world, "get", "runs", namespace="ending"),
+        Unavailable,
+        "contimg-keeper-0",
+        "is just being ended; do it again",
+    )
+
+
 def test_a_keeper_that_does_not_run_yet(world):
     waiting = {"name": "keeper", "ready": False, "restartCount": 0, "image": "x", "imageID": ""}
     waiting |= {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image x"}}}
