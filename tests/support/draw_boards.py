@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from processes import MODULES, Shard, published
+from processes import MODULES, Shard, free_ports, published
 
 from boards.draw import Answers, draw
 from boards.files import BOARDS
@@ -37,16 +36,6 @@ spec:
   pipeline: vla-continuum
   observations: {start: 2099-12-31T00:00:00Z, count: 2}
 """
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def prepare(directory: Path) -> Layout:
@@ -84,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as top:
         directory = Path(top)
         layout = prepare(directory)
-        ports = dict(zip(MODULES, free_ports(len(MODULES)), strict=True))
+        ports = free_ports()
         targets = {f"127.0.0.1:{port}": {"namespace": "demo", "pod": name} for name, port in ports.items()}
         rules = ROOT / "charts" / "contimg" / "files" / "rules" / "contimg.yaml"
         with Prometheus(directory / "prometheus", targets, interval_s=2.0, rules=rules) as prometheus:

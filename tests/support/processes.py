@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,14 +15,17 @@ from typing import Self
 from commands import clean_environment
 
 from contimg.access import authorization, users
+from contimg.models.instrument import pipelines
 from contimg.models.manifest import Manifest
-from contimg.models.spec import specs
+from contimg.models.spec import specs, watchers
 from contimg.servers.nats import NatsServer
 from contimg.volume.layout import Layout
 
-__all__ = ["MODULES", "Shard", "differing", "manifests", "published"]
+__all__ = ["MODULES", "Shard", "differing", "free_ports", "manifests", "published"]
 
-MODULES = {"keeper": "contimg.keeper", "host": "contimg.host"} | {name: f"contimg_{name}" for name in specs()}
+STAGES = (*watchers(), *(item.stage for item in pipelines()["vla-continuum"].stages))
+"""Of continuum observing, which is all that a shard of tests does."""
+MODULES = {"keeper": "contimg.keeper", "host": "contimg.host"} | {name: f"contimg_{name}" for name in STAGES}
 """Python module by service."""
 
 
@@ -106,6 +110,15 @@ class Shard:
         """Return what a service said."""
         path = self._logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+def free_ports() -> dict[str, int]:
+    """Return a free port for every service."""
+    with contextlib.ExitStack() as probes:
+        found = {name: probes.enter_context(socket.socket()) for name in MODULES}
+        for probe in found.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: int(probe.getsockname()[1]) for name, probe in found.items()}
 
 
 def manifests(layout: Layout) -> dict[str, Manifest]:
