@@ -24,6 +24,7 @@ from contimg_operator.rights import RULES
 __all__ = ["CHART", "generated", "services"]
 
 CHART = Path(__file__).parents[2] / "charts" / "contimg"
+PAGE = CHART.parents[1] / "docs" / "chart.md"
 SHARD = "@SHARD@"
 """Stands for the shard's name in generated subjects."""
 COMMON = {"resources": "Memory and processors."}
@@ -116,6 +117,23 @@ def _table(properties: dict[str, Any], defaults: Any) -> str:
     return "\n".join(["| value | default | meaning |", "|---|---|---|", *_rows(properties, defaults)])
 
 
+def _filled(path: Path, name: str, text: str) -> str:
+    """Return a document with the part of a name replaced."""
+    begin, _, rest = path.read_text().partition(f"<!-- {name} -->\n")
+    return f"{begin}<!-- {name} -->\n\n{text}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+
+
+def page() -> str:
+    """Return the page on the chart with the table of its services."""
+    lines = ["| service | user of the bus | volumes | seconds to end |", "|---|---|---|---|"]
+    for name, item in services().items():
+        mounts = ", ".join(
+            f"{volume} (read only)" if mode == "ro" else volume for volume, mode in item["mounts"].items()
+        )
+        lines.append(f"| {name} | {item.get('user', '–')} | {mounts or '–'} | {item['graceSeconds']} |")
+    return _filled(PAGE, "services", "\n".join(lines))
+
+
 def readme() -> str:
     """Return the chart's README with the tables of its values."""
     whole, defaults = schema(), yaml.safe_load((CHART / "values.yaml").read_text())
@@ -124,9 +142,7 @@ def readme() -> str:
     parts = [_table(whole["properties"], defaults)]
     for name, part in whole["$defs"].items():
         parts.append(f"### {name}\n\n{part['description']}\n\n{_table(part['properties'], {})}")
-    text, path = "\n\n".join(parts), CHART / "README.md"
-    begin, _, rest = path.read_text().partition("<!-- values -->\n")
-    return f"{begin}<!-- values -->\n\n{text}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return _filled(CHART / "README.md", "values", "\n\n".join(parts))
 
 
 def generated() -> dict[Path, str]:
@@ -140,7 +156,7 @@ def generated() -> dict[Path, str]:
         "README.md": readme(),
         "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
     }
-    return {CHART / name: text for name, text in files.items()}
+    return {CHART / name: text for name, text in files.items()} | {PAGE: page()}
 
 
 if __name__ == "__main__":
