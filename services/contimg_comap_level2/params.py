@@ -16,8 +16,11 @@ class ModuleCall(Model):
     """One module: its class, what differs from its defaults, and its version."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    """Name of its class."""
     args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments that differ from its defaults."""
     version: int = 1
+    """Raised when its meaning changes."""
 
 
 class Level2Params(StageParams):
