@@ -22,6 +22,7 @@ def shell(release: Release, sky, tmp_path_factory) -> Shell:
     place = tmp_path_factory.mktemp("user")
     for name in ("charts", "docs"):
         (place / name).symlink_to(ROOT / name)
+    (place / "sky").symlink_to(sky.directory)
     mine = place / "kubeconfig"
     shutil.copy(os.environ["KUBECONFIG"], mine)
     for files in sky.recordings[:4]:
