@@ -223,6 +223,7 @@ _SURVEY_COLUMNS = [
     _column("Pipeline", ".spec.pipeline"),
     _column("Phase", ".status.phase"),
     _column("Groups", ".status.groups", "integer"),
+    _column("Waiting", ".status.waiting", "integer"),
     _column("Ungrouped", ".status.ungroupedCount", "integer"),
     _column("Message", ".status.message"),
     _AGE,

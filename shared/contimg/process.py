@@ -27,7 +27,7 @@ import structlog
 import tenacity
 from prometheus_client import MetricsHandler
 
-from contimg.errors import BadConfig, ContimgError, Unavailable
+from contimg.errors import BadConfig, ContimgError, Retryable
 from contimg.settings import Settings, limits_of
 from contimg.telemetry import BUS_CONNECTED, READY, configure_logging
 from contimg.volume.layout import Layout
@@ -134,13 +134,8 @@ class Process:
             raise BadConfig(
                 "CONTIMG_NATS_URL is not set; give the address of the message server, e.g. nats://nats:4222"
             )
-        waiting = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Unavailable),
-            wait=tenacity.wait_exponential(max=10.0),
-            before_sleep=self._note_wait,
-            reraise=True,
-        )
-        bus: Bus = await waiting(
+        bus = await self.wait_for(
+            "the bus",
             Bus.connect,
             chosen.nats_url,
             chosen.nats_user,
@@ -154,10 +149,30 @@ class Process:
         self.spawn(_closed(bus))
         return bus
 
-    def _note_wait(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        self.health.unready = f"waits for the bus: {error}"
-        _log.warning("waits for the bus", error=str(error), attempt=state.attempt_number)
+    async def wait_for(self, what: str, call: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
+        """Call until what is missing is there; be unready meanwhile, with the reason.
+
+        Parameters
+        ----------
+        what
+            Is waited for, e.g. ``the bus``.
+        call, arguments, options
+            Raises an error that time may mend as long as it is missing.
+        """
+
+        def note(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self.health.unready = f"waits for {what}: {error}"
+            _log.warning(f"waits for {what}", error=str(error), attempt=state.attempt_number)
+
+        waiting = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Retryable),
+            wait=tenacity.wait_exponential(max=10.0),
+            before_sleep=note,
+            reraise=True,
+        )
+        found: T = await waiting(call, *arguments, **options)
+        return found
 
     async def _turn(self) -> None:
         while True:

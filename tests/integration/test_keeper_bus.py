@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -146,14 +146,32 @@ async def test_the_process_serves_and_ends_on_sigterm(site, server):
             asked = KeeperClient(bus, "p")
             await asked.register_run(task, home)
             assert set((await asked.facts(Needs(group="g", tasks=(task,)))).runs) == {task}
-        second = subprocess.run(  # noqa: ASYNC221 - same
-            [sys.executable, "-m", "contimg.keeper"], env=environment(site, server), check=False, capture_output=True
-        )
-        assert second.returncode == Unavailable.exit_code
-        assert re.search(rf"keeper.lock is held by pid {process.pid} on", second.stderr.decode())
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def line(process, text):
+    """Return the next line of the log with a text."""
+    return next(each for each in process.stderr if text in each)
+
+
+def test_a_second_keeper_waits_and_follows_the_first(site, server):
+    command = [sys.executable, "-m", "contimg.keeper"]
+    with contextlib.ExitStack() as running:
+
+        def start():
+            process = subprocess.Popen(command, env=environment(site, server), stderr=subprocess.PIPE)
+            running.callback(process.kill)
+            return process
+
+        first = start()
+        assert line(first, b"keeper serves")
+        second = start()
+        assert f"keeper.lock is held by pid {first.pid} on".encode() in line(second, b"waits for the state directory")
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+        assert line(second, b"keeper serves")
 
 
 def work(site, tasks):

@@ -7,6 +7,7 @@ models declare; the schema of the values gets their names, the README its table 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from contimg_operator.rights import RULES
 __all__ = ["CHART", "generated", "services"]
 
 CHART = Path(__file__).parents[2] / "charts" / "contimg"
+PAGE = CHART.parents[1] / "docs" / "chart.md"
 SHARD = "@SHARD@"
 """Stands for the shard's name in generated subjects."""
+COMMON = {"resources": "Memory and processors."}
+"""What the fields that many objects have are for."""
 GRACE_S = 30
 """Beyond the time limit of a stage: the process ends by itself before the kubelet ends it."""
 MADE = "# Made by tests/support/chart_files.py; a test finds drift.\n"
@@ -94,6 +98,53 @@ def schema() -> dict[str, Any]:
     return found
 
 
+def _rows(properties: dict[str, Any], defaults: Any, path: str = "") -> Iterator[str]:
+    """Yield a line of the table for every value; what many have in common has a table of its own."""
+    for name, item in properties.items():
+        value = defaults.get(name) if isinstance(defaults, dict) else None
+        where = f"{path}{name}"
+        common = item.get("$ref", "").rpartition("/")[2]
+        kind = f"[{common}](#{common})" if common else _shown(value) if "properties" not in item else ""
+        yield f"| `{where}` | {kind} | {item.get('description') or COMMON[common]} |"
+        yield from _rows(item.get("properties", {}), value, f"{where}.")
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else "empty" if value in ("", [], {}) else f"`{json.dumps(value).strip(chr(34))}`"
+
+
+def _table(properties: dict[str, Any], defaults: Any) -> str:
+    return "\n".join(["| value | default | meaning |", "|---|---|---|", *_rows(properties, defaults)])
+
+
+def _filled(path: Path, name: str, text: str) -> str:
+    """Return a document with the part of a name replaced."""
+    begin, _, rest = path.read_text().partition(f"<!-- {name} -->\n")
+    return f"{begin}<!-- {name} -->\n\n{text}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+
+
+def page() -> str:
+    """Return the page on the chart with the table of its services."""
+    lines = ["| service | user of the bus | volumes | seconds to end |", "|---|---|---|---|"]
+    for name, item in services().items():
+        mounts = ", ".join(
+            f"{volume} (read only)" if mode == "ro" else volume for volume, mode in item["mounts"].items()
+        )
+        lines.append(f"| {name} | {item.get('user', '–')} | {mounts or '–'} | {item['graceSeconds']} |")
+    return _filled(PAGE, "services", "\n".join(lines))
+
+
+def readme() -> str:
+    """Return the chart's README with the tables of its values."""
+    whole, defaults = schema(), yaml.safe_load((CHART / "values.yaml").read_text())
+    whole["properties"]["limits"]["properties"] = {}
+    del whole["properties"]["global"]
+    parts = [_table(whole["properties"], defaults)]
+    for name, part in whole["$defs"].items():
+        parts.append(f"### {name}\n\n{part['description']}\n\n{_table(part['properties'], {})}")
+    return _filled(CHART / "README.md", "values", "\n\n".join(parts))
+
+
 def generated() -> dict[Path, str]:
     """Return the content of every generated file."""
     definitions_ = {f"templates/crds/{name}": _definition(content) for name, content in definitions().items()}
@@ -102,9 +153,10 @@ def generated() -> dict[Path, str]:
         "files/users.yaml": MADE + _yaml(_users()),
         "files/rights.yaml": MADE + _yaml(RULES),
         "files/authorization.conf": MADE + configuration(SHARD) + "\n",
+        "README.md": readme(),
         "values.schema.json": json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
     }
-    return {CHART / name: text for name, text in files.items()}
+    return {CHART / name: text for name, text in files.items()} | {PAGE: page()}
 
 
 if __name__ == "__main__":

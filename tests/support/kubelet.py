@@ -59,8 +59,10 @@ class Kubelet:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def register(self, server: ApiServer, name: str = "node") -> None:
         """Make it a node of a cluster."""
@@ -80,11 +82,11 @@ class Kubelet:
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_get("/exec/{namespace}/{pod}/{container}", self._exec)
-        runner = web.AppRunner(app)
-        await runner.setup()
+        self._runner = web.AppRunner(app, shutdown_timeout=1.0)
+        await self._runner.setup()
         keys = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         keys.load_cert_chain(self._directory / "cert.pem", self._directory / "key.pem")
-        await web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=keys).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=keys).start()
 
     async def _exec(self, request: web.Request) -> web.WebSocketResponse:
         link = web.WebSocketResponse(protocols=(_V4,))

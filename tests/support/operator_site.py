@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
@@ -33,7 +33,7 @@ from contimg.servers.nats import NatsServer
 from contimg.volume.layout import Layout
 from contimg_operator.rights import RULES
 
-__all__ = ["OperatorSite", "group", "observation", "observed", "scanned"]
+__all__ = ["PAPER", "OperatorSite", "group", "observation", "observed", "scanned"]
 
 PAPER = "paper"
 """User of the message server that may do everything: it plays all stages."""
@@ -83,6 +83,13 @@ class OperatorSite:
     variables
         Further environment variables of every process.
     """
+
+    modules: ClassVar[dict[str, list[str]]] = {
+        "operator": ["-m", "contimg_operator"],
+        "keeper": ["-m", "contimg.keeper"],
+        "workers": [__file__],
+    }
+    """What is started for a role."""
 
     def __init__(self, server: ApiServer, directory: Path, namespace: str, **variables: str) -> None:
         self.server, self.namespace, self._variables = server, namespace, variables
@@ -149,8 +156,7 @@ class OperatorSite:
             KUBECONFIG=str(self.directory / "kubeconfig"),
             **self._variables,
         )
-        modules = {"operator": ["-m", "contimg_operator"], "keeper": ["-m", "contimg.keeper"], "workers": [__file__]}
-        argv = [sys.executable, *modules.get(role, ["-m", module])]
+        argv = [sys.executable, *self.modules.get(role, ["-m", module])]
         with self.log_file(name).open("ab") as log:
             self.running[name] = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, cwd=self.directory)
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 from commands import clean_environment
 
 from contimg.access import authorization, users
+from contimg.models.instrument import pipelines
 from contimg.models.manifest import Manifest
-from contimg.models.spec import specs
+from contimg.models.spec import specs, watchers
 from contimg.servers.nats import NatsServer
 from contimg.volume.layout import Layout
 
-__all__ = ["MODULES", "Shard", "differing", "manifests", "published"]
+__all__ = ["MODULES", "Shard", "differing", "free_ports", "manifests", "published"]
 
-MODULES = {"keeper": "contimg.keeper", "host": "contimg.host"} | {name: f"contimg_{name}" for name in specs()}
+STAGES = (*watchers(), *(item.stage for item in pipelines()["vla-continuum"].stages))
+"""Of continuum observing, which is all that a shard of tests does."""
+MODULES = {"keeper": "contimg.keeper", "host": "contimg.host"} | {name: f"contimg_{name}" for name in STAGES}
 """Python module by service."""
 
 
@@ -32,12 +36,15 @@ class Shard:
     ----------
     layout
         Where.
+    ports
+        Where a service shows its metrics, by its name; others show none.
     variables
         Further environment variables of every process.
     """
 
-    def __init__(self, layout: Layout, logs: Path, **variables: str) -> None:
+    def __init__(self, layout: Layout, logs: Path, ports: Mapping[str, int] | None = None, **variables: str) -> None:
         self._layout, self._logs, self._variables = layout, logs, variables
+        self._ports = ports or {}
         self._logs.mkdir(parents=True, exist_ok=True)
         known = users("main", specs().values())
         self._passwords = {user.name: f"secret-of-{user.name}" for user in known}
@@ -71,6 +78,7 @@ class Shard:
             CONTIMG_NATS_USER=name,
             CONTIMG_NATS_PASSWORD=self._passwords[name],
             CONTIMG_SCAN_S="1",
+            CONTIMG_PORT=str(self._ports.get(name, 0)),
             **self._variables,
         )
         with (self._logs / f"{name}.log").open("ab") as log:
@@ -102,6 +110,15 @@ class Shard:
         """Return what a service said."""
         path = self._logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+def free_ports() -> dict[str, int]:
+    """Return a free port for every service."""
+    with contextlib.ExitStack() as probes:
+        found = {name: probes.enter_context(socket.socket()) for name in MODULES}
+        for probe in found.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: int(probe.getsockname()[1]) for name, probe in found.items()}
 
 
 def manifests(layout: Layout) -> dict[str, Manifest]:

@@ -12,6 +12,7 @@ from importlib.metadata import packages_distributions
 
 import grimp
 import pytest
+from image_sizes import read, sizes
 from keeper_site import Site
 from layers import CASA, CORE, LAYERS, ROOT, SCIENCE, canonicalize_name, closure, extras_of, listing, written
 from packaging.version import Version
@@ -244,3 +245,35 @@ for words in json.loads(sys.argv[2]):
         raise done.exception
 """
     run_with_core(program, json.dumps([*map(str.split, LOOKS), ["trace", str(bases)]]))
+
+
+def oci_layout(here, images):
+    """Write an OCI layout of images, given as names and sizes of their layers."""
+    (here / "blobs/sha256").mkdir(parents=True)
+    entries = []
+    for name, layers in images.items():
+        listed = [{"digest": f"sha256:{key}", "size": size, "mediaType": "v1.tar"} for key, size in layers]
+        (here / f"blobs/sha256/{name}").write_text(json.dumps({"layers": listed}))
+        annotations = {"org.opencontainers.image.ref.name": f"localhost/contimg-{name}:0.1.0"}
+        entries.append({"digest": f"sha256:{name}", "annotations": annotations})
+    (here / "index.json").write_text(json.dumps({"manifests": entries}))
+    return here
+
+
+LAYERED = {
+    "operator": [("base", 100e6), ("core", 200e6), ("source", 5e6)],
+    "convert": [("base", 100e6), ("core", 200e6), ("science", 900e6), ("source", 5e6)],
+    "solve": [("base", 100e6), ("core", 200e6), ("science", 900e6), ("casa", 700e6), ("source", 5e6)],
+    "nats": [("nats", 19e6)],
+}
+
+
+def test_sizes_are_those_of_the_layers(tmp_path):
+    found = sizes(read(oci_layout(tmp_path, LAYERED)))
+    assert found == {"base": 100, CORE: 200, "source": 5, SCIENCE: 900, CASA: 700, "nats": 19}
+
+
+def test_sizes_refuse_a_layer_that_a_node_would_hold_twice(tmp_path):
+    other = [("base", 100e6), ("core", 200e6), ("science-of-yesterday", 900e6), ("source", 5e6)]
+    with pytest.raises(ValueError, match="layer science"):
+        sizes(read(oci_layout(tmp_path, LAYERED | {"mosaic": other})))

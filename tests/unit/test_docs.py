@@ -71,7 +71,7 @@ def test_places_named_exist():
 
 @pytest.mark.parametrize("stage", [name for name, spec in specs().items() if spec.scope is not Scope.WATCHER])
 def test_the_page_of_a_stage_names_its_figures_and_no_others(stage):
-    service = DOCS.parent / "services" / f"contimg_{stage}"
+    service = DOCS.parent / "services" / specs()[stage].runner.partition(".")[0]
     source = "".join(path.read_text() for path in service.glob("*.py"))
     made = set(re.findall(rf'"({stage}\.[a-z_]+)"', source))
     named = set(re.findall(rf"`({stage}\.[a-z_]+)`", (DOCS / "stages" / f"{stage}.md").read_text()))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from contimg.models.spec import specs
+
 ROOT = Path(__file__).parents[2]
 LIMITS = {"degraded_below", "degraded_above", "failed_below", "failed_above"}
 REFUSED = {"group.dec_offset": "mixed declinations"}
@@ -38,7 +40,8 @@ def test_a_gate_is_met_by_its_owners_tests(name):
     """The figure's name stands within a few lines of a verdict that passes and of one that does not."""
     stage = name.partition(".")[0]
     word = REFUSED.get(name, name.partition(".")[2])
-    text = "\n".join(path.read_text() for path in (ROOT / "tests/unit" / f"contimg_{stage}").glob("test_*.py"))
+    package = specs()[stage].runner.partition(".")[0]
+    text = "\n".join(path.read_text() for path in (ROOT / "tests/unit" / package).glob("test_*.py"))
     lines = text.splitlines()
     places = [n for n, line in enumerate(lines) if re.search(rf"\b{word}\b", line)]
     near = "\n".join("\n".join(lines[max(0, n - 14) : n + 12]) for n in places)

@@ -17,7 +17,8 @@ from contimg.host.yamlfile import load_resources
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.stem for path in GUIDES.glob("*.md"))
-FENCE = re.compile(r"^```(.+)$", re.MULTILINE)
+FENCE = re.compile(r"^```(.*)$", re.MULTILINE)
+"""Every other one opens a block."""
 DATA = ("yaml",)
 needs_helm = pytest.mark.skipif(
     not os.environ.get("CI")
@@ -28,7 +29,7 @@ needs_helm = pytest.mark.skipif(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_say_where_they_are_run(page):
-    words = set(FENCE.findall((GUIDES / f"{page}.md").read_text()))
+    words = set(FENCE.findall((GUIDES / f"{page}.md").read_text())[::2])
     assert words <= {*(f"sh {kind}" for kind in KINDS), *DATA}
     assert blocks(page, "cluster")
 

@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / name for name in ("shared", "services", "operator") if (ROOT / name).is_dir()]
 MODULES = sorted(path for source in SOURCES for path in source.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-STAGES = ("convert", "group", "solve", "apply", "image", "mosaic", "crossmatch", "publish")
+STAGES = ("convert", "group", "solve", "apply", "image", "mosaic", "crossmatch", "publish", "level2", "destripe")
+PACKAGES = {stage: f"contimg_{stage}" for stage in ("ingest", *STAGES)} | {
+    stage: f"contimg_comap_{stage}" for stage in ("level2", "destripe")
+}
 SKELETON = {"__init__.py", "params.py", "stage.py", "__main__.py"}
 FRAGMENT = re.compile(r"(\d+|\+[\w-]+)\.(feature|bugfix|doc|removal|misc)(\.\d+)?\.md")
 # Written in pieces, so that this file does not find itself.
@@ -152,7 +155,7 @@ def _isort_key(name: str) -> tuple[int, list[tuple[int, str]]]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_services_have_the_same_skeleton(stage):
-    directory = ROOT / "services" / f"contimg_{stage}"
+    directory = ROOT / "services" / PACKAGES[stage]
     assert {path.name for path in directory.glob("*.py")} >= SKELETON
     assert ast.unparse(ast.parse((directory / "__init__.py").read_text())).count("\n") == 0, "a docstring only"
     assert f'start("{stage}"' in (directory / "__main__.py").read_text()
@@ -168,9 +171,9 @@ def test_services_have_the_same_skeleton(stage):
     assert all(name.startswith(allowed) for name in imported), imported
 
 
-def test_there_are_nine_services():
+def test_there_are_nine_services_and_those_of_comap():
     found = {path.name for path in (ROOT / "services").iterdir() if any(path.glob("*.py"))}
-    assert found == {f"contimg_{stage}" for stage in ("ingest", *STAGES)}
+    assert found == set(PACKAGES.values())
 
 
 def test_entry_points_load_and_are_the_ones_declared():

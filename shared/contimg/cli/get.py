@@ -143,6 +143,7 @@ def get(  # noqa: PLR0913, PLR0917 - an option of the command is an argument
     stage_base: Path | None = StageBase,
     data_base: Path | None = DataBase,
     json_: bool = typer.Option(False, "--json", help="Print all columns as JSON."),
+    known: bool = typer.Option(False, "--known", hidden=True, help="The group is known to an API server."),
 ) -> None:
     """List what is known here, row by row."""
     if noun not in COLUMNS:
@@ -151,8 +152,8 @@ def get(  # noqa: PLR0913, PLR0917 - an option of the command is an argument
     chosen = _checked(noun, Chosen(date, group, stage, state, after))
     cluster: Cluster | None = ctx.obj
     if cluster is not None and noun != "groups":
-        cluster.hand_over()
+        cluster.hand_over(*(["--known"] if group and group in cluster.store().names() else []))
     store = ResourceStore(layout) if cluster is None else cluster.store()
     found = _groups(store, chosen) if noun == "groups" else _rows(layout, noun, chosen)
-    rows = _told(found, layout, store, noun, chosen)
+    rows = found if known else _told(found, layout, store, noun, chosen)
     print_rows(islice(rows, limit or None), COLUMNS[noun], json_=json_)

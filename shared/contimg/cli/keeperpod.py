@@ -67,6 +67,8 @@ def _keeper(kube: Kube, api: Any) -> tuple[str, str]:
     """Return pod and container of the keeper."""
     found = kube.call("list pods", api.list_namespaced_pod, kube.namespace, label_selector=SELECTOR).items
     living = [pod for pod in found if pod.metadata.deletion_timestamp is None]
+    if found and not living:
+        raise Unavailable(f"the keeper's pod {found[0].metadata.name} in {kube.place} is just being ended; do it again")
     if not living:
         kube.check_namespace()
         raise Unavailable(

@@ -13,7 +13,7 @@ from contimg.models.fact import IngestFact
 from contimg.models.group import GroupSpec, ObservationGroup, Selection
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg.models.resource import Metadata
-from contimg.models.survey import GroupRules, Survey
+from contimg.models.survey import GroupRules, Left, Survey
 
 __all__ = ["LABEL", "Formed", "Ungrouped", "form_groups", "is_formed_by", "last_formed", "reach"]
 
@@ -30,6 +30,7 @@ class Ungrouped:
     """A recording that no group has, with the reason in a sentence."""
 
     observation: str
+    kind: Left
     reason: str
 
 
@@ -92,7 +93,7 @@ def form_groups(
     given = {item.id: item for item in observations if start is None or item.start >= start}
     records = sorted(given.values(), key=_order)
     taken = {name for group in formed for name in group.spec.observations.members}
-    left = [Ungrouped(item.id, _unusable(item)) for item in records if _unusable(item) and item.id not in taken]
+    left = [_spoilt(item) for item in records if _unusable(item) and item.id not in taken]
     usable = [item for item in records if not _unusable(item)]
     if ingest.scanned is None:
         return Formed((), (*left, *_each(_free(usable, taken), "waits for the first full scan of incoming/")))
@@ -104,7 +105,7 @@ def form_groups(
     horizon = _horizon(ingest, start)
     ahead = free[len(late) :]
     settled = [item for item in ahead if horizon is None or item.start < horizon]
-    left += _each(late, _LATE)
+    left += _each(late, _LATE, Left.LATE)
     if horizon is not None:
         beyond = f"waits for the file set of {stamp(horizon)}, which is still being written"
         left += _each(ahead[len(settled) :], beyond)
@@ -141,8 +142,13 @@ def _free(records: Iterable[ObservationRecord], taken: Collection[str]) -> list[
     return [item for item in records if item.id not in taken]
 
 
-def _each(records: Iterable[ObservationRecord], reason: str) -> list[Ungrouped]:
-    return [Ungrouped(item.id, reason) for item in records]
+def _each(records: Iterable[ObservationRecord], reason: str, kind: Left = Left.WAITING) -> list[Ungrouped]:
+    return [Ungrouped(item.id, kind, reason) for item in records]
+
+
+def _spoilt(record: ObservationRecord) -> Ungrouped:
+    kind = Left.INCOMPLETE if record.state is ObservationState.INCOMPLETE else Left.NO_TARGET
+    return Ungrouped(record.id, kind, _unusable(record))
 
 
 def _horizon(ingest: IngestFact, start: datetime | None) -> datetime | None:
@@ -193,7 +199,7 @@ def _form(line: _Line, names: set[str], left: list[Ungrouped]) -> Formed:
         first = len(line.head) if number == 0 else 0
         chain, rest = _chain(run, line.rules, first, names, line.survey.name)
         groups += [_group(members, line.survey) for members in chain]
-        left += [Ungrouped(item.id, _left_over(run, rest, line.rules)) for item in rest]
+        left += _each(rest, _left_over(run, rest, line.rules), Left.WAITING if run.waits else Left.TOO_FEW)
         again = run.until if rest and run.until is not None else again
     return Formed(tuple(groups), tuple(sorted(left, key=lambda item: item.observation)), again)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,12 +19,20 @@ from contimg.models.fact import Facts
 from contimg.models.group import ObservationGroup
 from contimg.models.pipeline import Pipeline
 from contimg.models.reason import Phase, Reason
-from contimg.models.survey import FileSetRules, Survey, SurveyStatus, UngroupedStatus
+from contimg.models.survey import (
+    UNGROUPED_SHOWN,
+    FileSetRules,
+    Left,
+    Survey,
+    SurveyStatus,
+    UngroupedCount,
+    UngroupedStatus,
+)
 
 __all__ = ["SurveyLook", "Surveys"]
 
-SHOWN, REASON = 50, 300
-"""Ungrouped recordings in a status, and characters of the reason of each: the latest ones are remembered there."""
+REASON = 300
+"""Characters of the reason why a recording is in no group."""
 _log = structlog.get_logger(__name__)
 
 
@@ -102,7 +111,7 @@ class Surveys:
             return await self._follow(view, ours, pipelines, now)
         except Unavailable as error:
             _log.warning("the keeper is silent", survey=name, error=str(error))
-            words = "the keeper does not answer, so no group is formed"
+            words = f"no group is formed now: {error}"[:1024]
             return SurveyLook(_idle(view, Phase.WAITING, Reason.FACTS_UNAVAILABLE, words, len(ours)), again)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with this survey must not stop the others
             _log.exception("survey cannot be followed", survey=name)
@@ -164,16 +173,9 @@ class Surveys:
 
 def _idle(view: SurveyView, phase: Phase, reason: Reason, message: str, groups: int) -> SurveyStatus:
     """Return the status of a survey that was not followed at this look: what it said of recordings stays."""
-    old = view.status
-    return SurveyStatus(
-        observed_generation=view.survey.metadata.generation,
-        phase=phase,
-        reason=reason,
-        message=message,
-        groups=groups,
-        ungrouped=old.ungrouped if old is not None else (),
-        ungrouped_count=old.ungrouped_count if old is not None else 0,
-    )
+    now = {"observed_generation": view.survey.metadata.generation, "phase": phase, "reason": reason}
+    old = view.status or SurveyStatus.model_validate(now)
+    return old.model_copy(update=now | {"message": message, "groups": groups})
 
 
 def _told(view: SurveyView, formed: Formed, inside: set[str], groups: int) -> SurveyStatus:
@@ -184,15 +186,35 @@ def _told(view: SurveyView, formed: Formed, inside: set[str], groups: int) -> Su
     inside
         Observations that were looked at; what an older status says of others is settled and stays.
     """
-    old = view.status.ungrouped if view.status is not None else ()
-    settled = [item for item in old if item.observation not in inside]
-    left = [UngroupedStatus(observation=item.observation, reason=item.reason[:REASON]) for item in formed.ungrouped]
-    every = [*settled, *left]
+    named = view.status.ungrouped if view.status is not None else ()
+    left = [
+        UngroupedStatus(observation=item.observation, kind=item.kind, reason=item.reason[:REASON])
+        for item in formed.ungrouped
+    ]
+    counts = _settled(view, {item.observation: item.kind for item in left}, inside)
+    counts.update(item.kind for item in left)
+    every = [*(item for item in named if item.observation not in inside), *left]
+    waiting, alone = counts[Left.WAITING], counts.total() - counts[Left.WAITING]
     return SurveyStatus(
         observed_generation=view.survey.metadata.generation,
         phase=Phase.RUNNING,
-        message=f"{groups} groups formed, {len(every)} recordings in none",
+        message=f"{groups} groups formed; of other recordings {waiting} wait for one, {alone} are in none",
         groups=groups,
-        ungrouped=tuple(every[-SHOWN:]),
-        ungrouped_count=len(every),
+        waiting=waiting,
+        ungrouped_count=counts.total(),
+        reasons=tuple(UngroupedCount(kind=kind, count=counts[kind]) for kind in Left if counts[kind]),
+        ungrouped=tuple(every[-UNGROUPED_SHOWN:]),
     )
+
+
+def _settled(view: SurveyView, left: dict[str, Left], inside: set[str]) -> Counter[Left]:
+    """Count by reason what is left for good: it was counted before, and is not looked at any more.
+
+    A host that starts knows what the status counts but not which of it: what is left now was left then.
+    """
+    found = Counter({item.kind: item.count for item in view.status.reasons} if view.status is not None else {})
+    before = left if view.left is None else view.left
+    found.subtract(before.values())
+    found.update(kind for name, kind in before.items() if name not in inside)
+    view.left = left
+    return +found

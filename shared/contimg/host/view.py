@@ -9,7 +9,7 @@ from contimg.engine.advance import Decision
 from contimg.host.resources import Status
 from contimg.models.group import GroupStatus, ObservationGroup
 from contimg.models.reason import Phase, Reason
-from contimg.models.survey import Survey, SurveyStatus
+from contimg.models.survey import Left, Survey, SurveyStatus
 
 __all__ = ["GroupView", "Shown", "SurveyView"]
 
@@ -104,6 +104,8 @@ class SurveyView:
     status: SurveyStatus | None = None
     """The last one that was based on observations."""
     shown: Shown = field(default_factory=Shown)
+    left: dict[str, Left] | None = None
+    """Recordings that had no group at the last look, with the reason; None: there was none yet."""
 
     def is_other(self, survey: Survey) -> bool:
         """Whether the wish, the number that its status must name, or what somebody else wrote there is another one."""

@@ -96,9 +96,14 @@ async def serve_keeper(bus: Bus, keeper: Keeper, shard: str) -> list[Subscriptio
 
 
 async def serve(process: Process) -> None:
-    """Be the keeper service until told to stop: open the index, answer, look after the volumes."""
+    """Be the keeper service until told to stop: open the index, answer, look after the volumes.
+
+    Another keeper on the same state directory, or a full disk, is waited for.
+    """
     process.health.unready = "the index is brought up to date"
-    with await asyncio.to_thread(Keeper, process.layout, process.limits) as keeper:
+    with await process.wait_for(
+        "the state directory", asyncio.to_thread, Keeper, process.layout, process.limits
+    ) as keeper:
         bus = await process.connect()
         async with bus:
             await serve_keeper(bus, keeper, bus.shard)

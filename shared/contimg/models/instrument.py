@@ -106,6 +106,9 @@ class Instrument(ABC):
     """One line for people."""
     presets: ClassVar[tuple[str, ...]] = ()
     """Packaged settings of its simulator, the usual one first; empty: it has no simulator."""
+    roots_variable: ClassVar[str] = ""
+    """Environment variable with further directories of its raw files, read in place after those of
+    ``CONTIMG_INCOMING_DIR`` and separated by ':' too; empty: it has none."""
     index_version: ClassVar[int] = 0
     """Of the tables that :meth:`index` writes: with another number the database is made anew. 0: it has none."""
 

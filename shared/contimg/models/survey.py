@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -14,12 +15,15 @@ from contimg.models.reason import Phase, Reason
 from contimg.models.resource import API_VERSION, Metadata
 
 __all__ = [
+    "UNGROUPED_SHOWN",
     "FileSetRules",
     "GroupRules",
     "GroupTemplate",
+    "Left",
     "Survey",
     "SurveySpec",
     "SurveyStatus",
+    "UngroupedCount",
     "UngroupedStatus",
 ]
 
@@ -52,6 +56,8 @@ def _written(*units: str) -> WithJsonSchema:
     )
 
 
+UNGROUPED_SHOWN = 20
+"""Ungrouped recordings that a status names; the others are counted."""
 NAME = 46
 """Longest name of a survey: with ``-20260125t222600z`` it is the name of a group, of at most 63 characters."""
 Seconds = Annotated[
@@ -147,13 +153,35 @@ class SurveySpec(ResourceModel):
     """Form no groups; those that are formed go on."""
 
 
+class Left(StrEnum):
+    """Why a recording is in no group, in a word."""
+
+    WAITING = "Waiting"
+    """A group may still take it."""
+    INCOMPLETE = "Incomplete"
+    NO_TARGET = "NoTarget"
+    LATE = "Late"
+    TOO_FEW = "TooFew"
+
+
 class UngroupedStatus(ResourceModel):
     """A recording that no group has."""
 
     observation: ObservationId
     """Its id."""
+    kind: Left = Left.WAITING
+    """The reason in a word."""
     reason: Annotated[str, Field(max_length=300)]
     """Why no group has it, in a sentence."""
+
+
+class UngroupedCount(ResourceModel):
+    """How many recordings are in no group for one reason."""
+
+    kind: Left
+    """The reason in a word."""
+    count: Annotated[int, Field(ge=0)]
+    """Recordings."""
 
 
 class SurveyStatus(ResourceModel):
@@ -167,9 +195,13 @@ class SurveyStatus(ResourceModel):
     """Where it stands, in a sentence."""
     groups: int = 0
     """Formed so far."""
+    waiting: int = 0
+    """Recordings that a group may still take."""
     ungrouped_count: int = 0
-    """Recordings that no group has."""
-    ungrouped: Annotated[tuple[UngroupedStatus, ...], Field(max_length=50)] = ()
+    """Recordings that no group has, those that wait included."""
+    reasons: Annotated[tuple[UngroupedCount, ...], Field(max_length=16)] = ()
+    """The same by reason."""
+    ungrouped: Annotated[tuple[UngroupedStatus, ...], Field(max_length=UNGROUPED_SHOWN)] = ()
     """The latest ones, with their reasons."""
 
 

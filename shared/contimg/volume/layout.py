@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contimg.errors import BadConfig, BadInput
+from contimg.models.instrument import instruments
 from contimg.models.observation import ObservationRecord, RawFile
 from contimg.models.spec import data_types, references
 
@@ -37,6 +38,11 @@ def variables() -> list[tuple[str, str, str]]:
         (row.variable, f"{{stage}}/{row.home}", f"Home of data type ``{row.name}``.")
         for row in data_types().values()
         if row.variable
+    ]
+    found += [
+        (each.roots_variable, "", f"Raw files of instrument ``{name}``, read in place; directories separated by ':'.")
+        for name, each in instruments().items()
+        if each.roots_variable
     ]
     return found + [
         (row.variable, f"{{state}}/{row.directory}", f"Reference data of kind ``{row.kind}``.")
@@ -80,7 +86,9 @@ class Layout:
     def as_environment(self) -> dict[str, str]:
         """Return every variable with its effective value, for a child process or ``contimg doctor``."""
         bases = {"CONTIMG_STAGE_BASE": str(self.stage_base), "CONTIMG_DATA_BASE": str(self.data_base)}
-        return bases | {name: self._place(name, default) for name, default, _ in variables() if name not in bases}
+        places = {name: self._place(name, default) for name, default, _ in variables() if name not in bases}
+        homes = {row.variable: str(self.home(row.name)) for row in data_types().values() if row.variable}
+        return bases | places | homes
 
     def _place(self, variable: str, default: str) -> str:
         state = "" if variable == "CONTIMG_STATE_DIR" else str(self.state)
@@ -144,8 +152,10 @@ class Layout:
 
     @property
     def incoming_roots(self) -> tuple[Path, ...]:
-        """Where raw files arrive, read-only."""
-        return tuple(Path(root) for root in str(self._fixed("CONTIMG_INCOMING_DIR")).split(":") if root)
+        """Where raw files arrive or lie, read-only: the incoming directories, then those of single instruments."""
+        names = [each.roots_variable for each in instruments().values() if each.roots_variable]
+        given = [str(self._fixed("CONTIMG_INCOMING_DIR")), *(self._place(name, "") for name in names)]
+        return tuple(Path(root) for text in given for root in text.split(":") if root)
 
     @property
     def incoming(self) -> Path:

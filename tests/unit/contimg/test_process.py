@@ -69,6 +69,7 @@ def test_it_waits_for_a_server_that_is_not_up_and_goes_on_when_it_is(tmp_path):
     with started("waits", CONTIMG_NATS_URL=url, CONTIMG_PORT=str(port)) as process:
         until(lambda: asked(port, "/readyz")[0] == 503)
         assert asked(port, "/healthz") == (200, "ok")
+        assert 'contimg_ready{service="waits"} 0.0' in asked(port, "/metrics")[1]
         assert "waits for the bus" in until(
             lambda: asked(port, "/readyz")[1].startswith("waits") and asked(port, "/readyz")[1]
         )
@@ -90,6 +91,8 @@ def test_it_stops_in_good_order(tmp_path):
             status, metrics = asked(port, "/metrics")
             assert status == 200
             assert "contimg_attempt_seconds" in metrics
+            assert 'contimg_ready{service="waits"} 1.0' in metrics
+            assert 'contimg_bus_connected{service="waits"} 1.0' in metrics
             process.send_signal(signal.SIGTERM)
             assert process.stdout.readline() == "stopped in good order\n"
             assert process.wait(timeout=10) == 0

@@ -221,6 +221,13 @@ def test_lists_of_records_are_those_of_the_keeper(words, world, site, groups):
         assert str(on_laptop.exception) in on_cluster.stderr
 
 
+def test_a_group_without_records_yet_is_no_misspelt_one(world, site, groups):
+    """The keeper does not know the groups of the API server."""
+    done = there(world, "get", "attempts", "--group", "g2")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1)
+    assert there(world, "get", "attempts", "--group", "g3").exit_code == BadConfig.exit_code
+
+
 def test_a_manifest_and_a_log_come_byte_for_byte(world, site):
     for words in (["show", site["image"]], ["log", site["image"][:8]]):
         on_cluster, on_laptop = there(world, *words), here(world, *words)
@@ -500,6 +507,17 @@ def test_no_keeper(world):
         Unavailable,
         "no keeper runs in namespace 'empty'",
         "helm list -n empty",
+    )
+
+
+def test_a_keeper_that_is_being_ended(world):
+    keeper_pod(world.server, "ending")
+    world.server.kubectl("delete", "pod", "contimg-keeper-0", "-n", "ending", "--grace-period=600", "--wait=false")
+    told(
+        there(world, "get", "runs", namespace="ending"),
+        Unavailable,
+        "contimg-keeper-0",
+        "is just being ended; do it again",
     )
 
 

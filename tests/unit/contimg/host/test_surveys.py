@@ -84,6 +84,42 @@ def test_another_host_goes_on_where_the_chain_stands():
     virtually(play())
 
 
+def test_what_is_in_no_group_is_counted_once_by_reason_and_twenty_are_named():
+    """Thirty single recordings, days apart, then a group: no look, no other host and no passing window counts twice."""
+    lonely = [observation(0).model_copy(update=at(day)) for day in range(30)]
+    joined = [observation(0).model_copy(update=at(40, n)) for n in range(4)]
+
+    async def play():
+        o = Observatory()
+        o.resources.put(survey())
+        o.world.arrive(*lonely)
+        async with o.running(workers=0):
+            await o.until(lambda: said(o) is not None and said(o).ungrouped_count == 30)
+            await asyncio.sleep(600)
+        before = said(o)
+        assert [(item.kind, item.count) for item in before.reasons] == [("TooFew", 30)]
+        assert [item.observation for item in before.ungrouped] == [item.id for item in lonely[10:]]
+        async with o.running(workers=0):
+            await asyncio.sleep(600)
+            assert said(o) == before
+            o.world.arrive(*joined, observation(0).model_copy(update=at(41)))
+            await o.until(lambda: said(o).groups == 1)
+            await asyncio.sleep(600)
+        assert (said(o).ungrouped_count, said(o).waiting) == (31, 0)
+        async with o.running(workers=0):
+            await asyncio.sleep(600)
+        assert [(item.kind, item.count) for item in said(o).reasons] == [("TooFew", 31)]
+        assert len(said(o).ungrouped) == 20
+
+    virtually(play())
+
+
+def at(day, step=0):
+    """Return id and times of a recording that began long ago."""
+    start = START - timedelta(days=100 - day) + step * STEP
+    return {"id": f"{start:%Y-%m-%dT%H:%M:%S}", "start": start, "end": start + timedelta(seconds=309)}
+
+
 def test_the_template_and_the_rules_for_file_sets_reach_their_places():
     async def play():
         o = Observatory()

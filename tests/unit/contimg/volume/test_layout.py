@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contimg.errors import BadConfig, BadInput
+from contimg.models.instrument import instruments
 from contimg.models.observation import RawFile
 from contimg.models.spec import data_types, references
 from contimg.volume import disk
@@ -27,6 +28,8 @@ HOMES = {
     "mosaic": "/s/mosaics",
     "catalog": "/s/products/catalogs",
     "metadata": "/s/products/metadata",
+    "level2": "/s/level2",
+    "comap_map": "/s/products/comap_maps",
 }
 """As the design draws the tree."""
 
@@ -84,11 +87,13 @@ MOVED = {
     "CONTIMG_CALIBRATION_TABLES_DIR": {"home calibration_table"},
     "CONTIMG_IMAGES_DIR": {"home image"},
     "CONTIMG_MOSAICS_DIR": {"home mosaic"},
-    "CONTIMG_PRODUCTS_DIR": {"products", "home catalog", "home metadata"},
+    "CONTIMG_PRODUCTS_DIR": {"products", "home catalog", "home metadata", "home comap_map"},
     "CONTIMG_WORKSPACE_DIR": {"active"},
     "CONTIMG_INCOMING_DIR": {"incoming"},
     "CONTIMG_PUBLISHED_PRODUCTS_DIR": {"archive"},
     "CONTIMG_CATALOG_DIR": {"reference catalog"},
+    "CONTIMG_COMAP_LEVEL2_DIR": {"home level2"},
+    "CONTIMG_COMAP_MAPS_DIR": {"home comap_map"},
 }
 """What a variable moves, and nothing else: above all no locks and no failed logs with the workspace."""
 
@@ -110,8 +115,17 @@ def test_the_state_directory_takes_records_databases_and_reference_data_along():
 
 def test_every_variable_is_tested_here_and_has_a_meaning():
     rest = {"CONTIMG_STAGE_BASE", "CONTIMG_DATA_BASE", "CONTIMG_STATE_DIR"}
-    assert set(MOVED) | rest == set(NAMES)
-    assert all(default and meaning.endswith(".") for _, default, meaning in variables())
+    roots = {each.roots_variable for each in instruments().values()} - {""}
+    assert set(MOVED) | rest | roots == set(NAMES)
+    assert all((default or name in roots) and meaning.endswith(".") for name, default, meaning in variables())
+
+
+def test_raw_files_of_an_instrument_are_read_after_the_incoming_ones():
+    environment = {"CONTIMG_DATA_BASE": "/d", "CONTIMG_COMAP_LEVEL1_ROOTS": "/nas1/data:/nas2/data"}
+    layout = Layout.from_environment(environment)
+    assert [str(root) for root in layout.incoming_roots] == ["/d/incoming", "/nas1/data", "/nas2/data"]
+    raw = RawFile(path="x.hd5", root=2, role="level1", bytes=1, digest="")
+    assert str(layout.raw_file(raw)) == "/nas2/data/x.hd5"
 
 
 def test_the_defaults_are_the_designs_and_empty_counts_as_unset(monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from metered import value
 from nats_fixture import eventually
 from toy_stages import SPEC, toy_task
 
@@ -79,9 +80,13 @@ async def test_sigterm_lets_it_finish(bench, server, tmp_path, monkeypatch):
     async with serving(bench, server, monkeypatch) as (_, running):
         await bench.bus.ask(task)
         await eventually(Path(f"{gate}.here").exists)
+        assert value("contimg_in_hand", stage="toy") == 1
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.to_thread(gate.write_bytes, b"go")
         assert (await asyncio.wait({running}, timeout=20))[0]
+    assert value("contimg_in_hand", stage="toy") == 0
+    assert value("contimg_tasks_total", stage="toy", outcome="dead") is not None, "shown from 0 on"
+    assert value("contimg_memory_limit_bytes", stage="toy") > 0
     assert read_run(bench.layout, "image", task.task) is not None
 
 

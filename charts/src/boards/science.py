@@ -30,7 +30,7 @@ TONIGHT = Board(
             (
                 Query('sum by (reason) (contimg_groups{condition="Progressing",status!="False",$here})', "{{reason}}"),
                 Query(
-                    'sum by (reason) (contimg_groups{condition="Stalled",status="True",$here})', "stalled: {{reason}}"
+                    'sum by (reason) (contimg_groups{condition="Stalled",status="True",$here})', "stalled {{reason}}"
                 ),
             ),
         ),
@@ -199,11 +199,7 @@ PRODUCTS = Board(
             "Noise",
             "Of the last data, image and mosaic, in Jy or Jy/beam. Did it get worse since last week?",
             "short",
-            (
-                Query(
-                    'max by (figure, unit) (contimg_figure{figure=~".*[.](rms|noise.*)",$here})', "{{figure}} {{unit}}"
-                ),
-            ),
+            (Query('max by (figure) (contimg_figure{figure=~".*[.](rms|noise)",unit=~"Jy.*",$here})', "{{figure}}"),),
         ),
         Panel(
             "Flagged data",

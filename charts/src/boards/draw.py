@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-from matplotlib import dates, pyplot
+from matplotlib import dates
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from boards.board import Board, Kind, Panel, everywhere
@@ -26,6 +24,12 @@ STEPS = 240
 SHOWN = 9
 """Series of a panel that are named."""
 _GREY = "#5a6370"
+_STEPS = {
+    "percentunit": ((0.01, "%"),),
+    "s": ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")),
+    "bytes": ((1024.0**4, "TiB"), (1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "B")),
+}
+"""How a unit is written: size and name, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,9 @@ def _named(legend: str, labels: dict[str, str]) -> str:
 
 def written(value: float, unit: str) -> str:
     """Return a number as Grafana writes it, with its unit."""
-    if unit == "percentunit":
-        return f"{100 * value:.3g} %"
-    if unit == "s":
-        steps = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"))
-    elif unit == "bytes":
-        steps = tuple(
-            (1024.0**power, name) for power, name in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB"), (0, "B"))
-        )
-    else:
+    if unit not in _STEPS:
         return f"{value:.4g}"
+    steps = _STEPS[unit]
     size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
     return f"{value / size:.3g} {name}" if value else f"0 {name}"
 
@@ -77,7 +74,8 @@ def written(value: float, unit: str) -> str:
 def draw(board: Board, answers: Answers, path: Path) -> list[str]:
     """Draw a board as PNG; return the titles of the panels for which there was nothing to show."""
     rows = math.ceil(len(board.panels) / 2)
-    figure, axes = pyplot.subplots(rows, 2, figsize=(15, 3.5 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(15, 3.5 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, 2)
     figure.suptitle(f"{board.title}: {board.question}", fontsize=16, fontweight="bold", x=0.01, ha="left")
     empty = []
     for axis, panel in zip(axes.flat, board.panels, strict=False):
@@ -92,7 +90,6 @@ def draw(board: Board, answers: Answers, path: Path) -> list[str]:
         axis.set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80, metadata={"Software": None})
-    pyplot.close(figure)
     return empty
 
 

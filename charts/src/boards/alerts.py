@@ -31,11 +31,10 @@ class Alert:
 
 
 def _missing() -> str:
-    """Return what is true of a release that is scraped, but not of a service of it that can work."""
-    expected = (
-        f'label_replace(group by (namespace) (contimg_ready), "service", "{name}", "", "")' for name in SERVICES
-    )
-    return f"({' or '.join(expected)}) unless on (namespace, service) contimg_ready == 1"
+    """Return what is true of each service of a release that cannot work, or of all if nothing is scraped at all."""
+    release = "(group by (namespace) (contimg_ready) or absent(contimg_ready))"
+    expected = " or ".join(f'label_replace({release}, "service", "{name}", "", "")' for name in SERVICES)
+    return f"({expected}) unless on (namespace, service) contimg_ready == 1"
 
 
 ALERTS = (

@@ -70,7 +70,7 @@ class Board:
 def quantile(share: float, metric: str, labels: str, *by: str, window: str = "$__rate_interval") -> str:
     """Return a quantile of a histogram over a window."""
     kept = ", ".join(("le", *by))
-    return f"histogramquantile({share}, sum by ({kept}) (rate({metric}_bucket{{{labels}}}[{window}])))"
+    return f"histogram_quantile({share}, sum by ({kept}) (rate({metric}_bucket{{{labels}}}[{window}])))"
 
 
 def everywhere(expr: str, range_: str = "1h", rate: str = "5m") -> str:

@@ -6,4 +6,4 @@ from pathlib import Path
 from boards.files import write
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parents[1] / "contimg" / "files")
+    write(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parents[2] / "contimg" / "files")

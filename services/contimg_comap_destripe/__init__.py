@@ -1,0 +1,1 @@
+"""Stage destripe of COMAP: level-2 time streams of many observations into maps."""

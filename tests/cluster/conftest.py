@@ -1,0 +1,106 @@
+"""A release of the chart on a real cluster, and simulated recordings for it; skipped outside ``./run cluster test``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cluster.release import ROOT, Release, kubectl
+from commands import contimg
+
+STRIP = ROOT / "docs" / "samples" / "sky.yaml"
+FILES_PER_RECORDING = 16
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the cluster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            if "CLUSTER_VOLUMES" not in os.environ:
+                item.add_marker(pytest.mark.skip(reason="needs a cluster: ./run cluster test"))
+
+
+@dataclass
+class Sky:
+    """Simulated recordings in time order."""
+
+    directory: Path
+    recordings: list[list[Path]]
+    """Files of each recording."""
+
+
+@dataclass
+class Clock:
+    """When what happened, in seconds after the start."""
+
+    start: float = field(default_factory=time.monotonic)
+    marks: dict[str, float] = field(default_factory=dict)
+
+    def mark(self, name: str) -> float:
+        """Note that something happened, and return the seconds since the mark before it."""
+        before = max(self.marks.values(), default=0.0)
+        self.marks[name] = time.monotonic() - self.start
+        return self.marks[name] - before
+
+
+@pytest.fixture(scope="session")
+def sky() -> Sky:
+    """Eight recordings; they are simulated once and kept in the cache."""
+    digest = hashlib.sha256(STRIP.read_bytes()).hexdigest()[:12]
+    home = Path(os.environ["CLUSTER_DATA"]) / digest
+    if not home.exists():
+        part = home.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        made = contimg("simulate", "dsa110", part, "--config", STRIP)
+        assert made.code == 0, made.err
+        part.rename(home)
+    files = sorted(home.glob("*.hdf5"))
+    count = range(0, len(files), FILES_PER_RECORDING)
+    return Sky(home, [files[first : first + FILES_PER_RECORDING] for first in count])
+
+
+def remove_namespace(name: str) -> None:
+    """Take a namespace away with all that an earlier test left in it."""
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+    for volume in kubectl("get", "pv", "-o", "name").split():
+        claim = kubectl("get", volume, "-o", "jsonpath={.spec.claimRef.namespace}")
+        if claim == name:
+            kubectl("delete", volume)
+
+
+@pytest.fixture(scope="session")
+def clock() -> Clock:
+    """Starts when the release is about to be installed."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def release(sky: Sky, clock: Clock) -> Iterator[Release]:
+    """The release that most tests share, installed and ready."""
+    release = Release("contimg", Path(os.environ["CLUSTER_VOLUMES"]) / "contimg")
+    remove_namespace(release.namespace)
+    shutil.rmtree(release.volumes, ignore_errors=True)
+    release.prepare()
+    catalogs = release.volumes / "state" / "config" / "catalogs"
+    catalogs.mkdir(parents=True)
+    shutil.copy(sky.directory / "catalog.ecsv", catalogs)
+    for path in (catalogs.parent, catalogs, catalogs / "catalog.ecsv"):
+        shutil.chown(path, 10001, 10001)
+    clock.start = time.monotonic()
+    release.install()
+    clock.mark("helm install returns")
+    try:
+        release.wait_ready()
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{release.explain()}") from None
+    clock.mark("all pods ready")
+    yield release
+    release.uninstall()
+    remove_namespace(release.namespace)
