@@ -14,7 +14,8 @@ import grimp
 import pytest
 from image_sizes import read, sizes
 from keeper_site import Site
-from layers import CASA, CORE, LAYERS, ROOT, SCIENCE, canonicalize_name, closure, extras_of, listing, written
+from layers import CASA, CORE, LAYERS, ROOT, SCIENCE, closure, extras_of, listing, written
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from contimg.host.store import ResourceStore
