@@ -6,6 +6,7 @@ The node behind ``exec`` is a process of the test that runs the command here; te
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -487,6 +488,23 @@ def test_listing_pods_is_not_yet_exec(world):
 def test_a_namespace_that_is_not_there(world):
     told(there(world, "get", "groups", namespace="contmig"), BadConfig, "no namespace 'contmig'", "mean 'contimg'")
     told(there(world, "get", "products", namespace="contmig"), BadConfig, "no namespace 'contmig'")
+
+
+@pytest.mark.parametrize("word", ["../kube-system", "a b", "a\0b", "x" * 300, "A", "é", "-a"])
+def test_hostile_names(word, world, groups):
+    told(there(world, "get", "groups", namespace=word), BadConfig, "is no name of a namespace")
+    told(there(world, "get", "groups", context=word), BadConfig, "has no context")
+    told(there(world, "why", "g" + word), BadConfig)
+    told(there(world, "replay", "g" + word), BadConfig)
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(world, site):
+    contimg = Path(sys.executable).parent / "contimg"
+    command = f"{contimg} --context x -n contimg log {site['image'][:8]} | head -1"
+    environment = {**os.environ, "KUBECONFIG": str(world.server.kubeconfig)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.startswith("== ")
+    assert "Traceback" not in done.stderr
 
 
 def test_who_may_not_ask_for_the_namespace_is_not_bothered(world):
