@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -319,6 +320,22 @@ def test_tonight_has_groups_from_the_server_and_recordings_from_the_keeper(world
     assert text.startswith("last 24 h: 2 recordings (1 incomplete), 0 still being written; groups: 1 failed, 1 running")
     assert "2026-01-25T22:10:00 is in no group: the run ended before minSize" in text
     assert json.loads(there(world, "tonight", "--json").stdout)["arrived"] == {"sealed": 1, "incomplete": 1}
+
+
+def test_on_a_terminal_tonight_is_looked_at_seldom(world, site, groups, monkeypatch):
+    """Each look starts a process beside the keeper."""
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pause)
+    env = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200", "KUBECONFIG": str(world.server.kubeconfig)}
+    done = CliRunner().invoke(app, ["--context", "x", "-n", "contimg", "tonight"], env=env)
+    assert (done.exit_code, pauses) == (130, [15.0, 15.0])
+    assert done.output.count("last 24 h: 2 recordings") >= 1
 
 
 def test_many_groups_come_in_pages(world, groups, monkeypatch):
