@@ -36,6 +36,6 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_apply.stage:Apply",
-    recognise="contimg_apply.recognise:recognise",
+    recognise="contimg.radio.recognise:calibration_input",
     time_limit_s=3600.0,
 )

@@ -117,7 +117,7 @@ SPEC = StageSpec(
         ),
     ),
     runner="contimg_solve.stage:Solve",
-    recognise="contimg_solve.recognise:recognise",
+    recognise="contimg.radio.recognise:calibration_input",
     info=SolveInfo,
     options=SolveOptions,
     decide="contimg_solve.decide:decide",

@@ -185,25 +185,7 @@ def _errors(num, den, power, count, index, g, error, noise):  # type: ignore[no-
 
 
 @nb.njit(cache=True, nogil=True)
-def _solve(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0913, PLR0917 - arrays of one hot loop
-    first,
-    last,
-    product,
-    mod,
-    power,
-    count,
-    index,
-    use,
-    least,
-    gain,
-    error,
-    noise,
-    num,
-    den,
-    here,
-    g,
-    new,  # noqa: ANN001
-):
+def _solve(first, last, product, mod, power, count, index, use, least, gain, error, noise, num, den, here, g, new):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913, PLR0917 - arrays of one hot loop
     """Solve ``first`` to ``last``; (n, n) ``num`` and ``den``, (n,) ``here``, ``g`` and ``new`` are room to work in."""
     n = len(use)
     for k in range(first, last):

@@ -13,6 +13,8 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from contimg.models.quality import Verdict
+
 __all__ = [
     "ASKED",
     "ATTEMPT_CPU",
@@ -156,6 +158,10 @@ def expect_stage(stage: str) -> None:
     for outcome in ENDS:
         ATTEMPT_SECONDS.labels(stage, outcome)
         ATTEMPT_CPU.labels(stage, outcome)
+    for verdict in Verdict:
+        VERDICTS.labels(stage, verdict)
+    for metric in (ATTEMPT_WRITTEN, TASK_TRIES, IN_HAND):
+        metric.labels(stage)
 
 
 def configure_logging(*, json_lines: bool | None = None, level: str = "", stream: TextIO | None = None) -> None:

@@ -14,7 +14,8 @@ import grimp
 import pytest
 from image_sizes import read, sizes
 from keeper_site import Site
-from layers import CASA, CORE, LAYERS, ROOT, SCIENCE, canonicalize_name, closure, extras_of, listing, written
+from layers import CASA, CORE, LAYERS, ROOT, SCIENCE, closure, extras_of, listing, written
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from contimg.host.store import ResourceStore
@@ -102,6 +103,17 @@ def test_an_image_says_what_it_is(path):
 def test_no_file_names_a_host_that_images_come_from(path):
     for image in re.findall(r"(?:^FROM |^ARG \w+=)(\S+)", path.read_text(), re.MULTILINE):
         assert "." not in image.partition("/")[0].partition(":")[0] or "/" not in image, image
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_what_a_file_copies_exists_and_is_not_ignored(path):
+    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for words in re.findall(r"^COPY (?!--)(.*) \S+$", path.read_text(), re.MULTILINE):
+        for source in words.split():
+            assert (ROOT / source).exists(), source
+            assert any(source == each or source.startswith(each + "/") for each in sent), (
+                f".dockerignore hides {source}"
+            )
 
 
 def test_versions_in_the_files_are_those_of_the_project():

@@ -153,7 +153,7 @@ HEALTH = Board(
             (
                 Query(
                     "sum by (service) (process_resident_memory_bytes{$here}"
-                    " + on (instance) group_left (service) 0 * contimg_ready{$here})",
+                    " * on (instance) group_left (service) topk by (instance) (1, 1 + 0 * contimg_ready{$here}))",
                     "{{service}}",
                 ),
             ),
@@ -187,13 +187,6 @@ COST = Board(
             Kind.BARS,
         ),
         Panel(
-            "Wall time",
-            "Of all attempts in the time shown, by stage.",
-            "s",
-            (Query("sum by (stage) (increase(contimg_attempt_seconds_sum{$here}[$__range]))", "{{stage}}"),),
-            Kind.BARS,
-        ),
-        Panel(
             "Bytes written",
             "By all attempts in the time shown.",
             "bytes",
@@ -201,15 +194,21 @@ COST = Board(
             Kind.BARS,
         ),
         Panel(
-            "What it brought",
-            "Groups published, and bytes that the archive grew by.",
+            "Groups published",
+            "In the time shown.",
             "short",
+            (Query("sum(increase(contimg_group_seconds_count{$here}[$__range]))", "groups"),),
+            Kind.NUMBERS,
+        ),
+        Panel(
+            "Growth of the archive",
+            "Bytes published in the time shown.",
+            "bytes",
             (
-                Query("sum(increase(contimg_group_seconds_count{$here}[$__range]))", "groups"),
                 Query(
                     'sum(contimg_data_bytes{disk="archive",$here})'
                     ' - (sum(contimg_data_bytes{disk="archive",$here} offset $__range) or vector(0))',
-                    "bytes archived",
+                    "published",
                 ),
             ),
             Kind.NUMBERS,

@@ -20,6 +20,7 @@ __all__ = ["Kube"]
 TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
 MISSING = 404
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Kube:
@@ -45,7 +46,7 @@ class Kube:
             said = f"no context {named!r}{nearest(named, known)}" if named else "no current context; give --context"
             raise BadConfig(f"kubeconfig {_kubeconfig()} has {said}; it has {', '.join(sorted(known)) or 'none'}")
         self.context = named
-        self.namespace = namespace or known[named].get("namespace") or "default"
+        self.namespace = _checked(namespace or known[named].get("namespace") or "default")
 
     @property
     def place(self) -> str:
@@ -117,6 +118,13 @@ class Kube:
             return
         hint = nearest(self.namespace, names)
         raise BadConfig(f"the cluster of context {self.context!r} has no namespace {self.namespace!r}{hint}")
+
+
+def _checked(namespace: str) -> str:
+    if NAME.fullmatch(namespace):
+        return namespace
+    shown = repr(namespace if len(namespace) <= 63 else f"{namespace[:63]}…")
+    raise BadConfig(f"{shown} is no name of a namespace: that is at most 63 lower-case letters, digits and hyphens")
 
 
 def _kubeconfig() -> str:

@@ -22,6 +22,7 @@ def count_groups(views: Iterable[GroupView]) -> None:
     for view in views:
         if view.status is None:
             continue
+        GROUP_SECONDS.labels(view.group.spec.pipeline)  # from 0 on: a rise from nothing is no rise to Prometheus
         found.update((item.type, item.status, item.reason.value) for item in view.status.conditions)
         if not view.is_final and view.status.started is not None:
             phase, since = (view.status.phase.value,), view.status.started.timestamp()

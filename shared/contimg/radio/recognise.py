@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["calibration_table", "fits_map", "measurement_set"]
+__all__ = ["calibration_input", "calibration_table", "fits_map", "measurement_set"]
 
 _CAL_ROLES = ("2gcal", "gpcal", "bpcal")
 
@@ -39,3 +39,11 @@ def fits_map(path: Path, roles: tuple[str, ...], main: str) -> tuple[str, str] |
         return None
     role = next((role for role in roles if path.stem.endswith(f"_{role}")), "")
     return role or main, path.stem.removesuffix(f"_{role}") if role else path.stem
+
+
+def calibration_input(path: Path) -> tuple[str, str, str] | None:
+    """Return data type, role and unit of what solve and apply read: raw measurement sets and calibration tables."""
+    if role := calibration_table(path):
+        return "calibration_table", role, "tables"
+    unit = measurement_set(path)
+    return ("raw_ms", "", unit) if unit else None

@@ -323,7 +323,11 @@ class Handling:
 
     async def _finish(self, task: Task, run: Run) -> None:
         crash.point("worker.committed")
-        noted = await _thread(self._slot.effect, run, task)
+        try:
+            noted = await _thread(self._slot.effect, run, task)
+        except Unavailable as error:  # an outage of what lies outside uses up no try, however long it is
+            await self._wait(task, f"the run is committed; what follows it waits: {error}")
+            return
         crash.point("worker.effected")
         await _thread(name_products, self._layout, run)
         crash.point("worker.named")

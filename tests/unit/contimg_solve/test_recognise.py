@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from bare_files import bare
 
-from contimg_solve.recognise import recognise
+from contimg.radio.recognise import calibration_input as recognise
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ The node behind ``exec`` is a process of the test that runs the command here; te
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -320,6 +322,22 @@ def test_tonight_has_groups_from_the_server_and_recordings_from_the_keeper(world
     assert json.loads(there(world, "tonight", "--json").stdout)["arrived"] == {"sealed": 1, "incomplete": 1}
 
 
+def test_on_a_terminal_tonight_is_looked_at_seldom(world, site, groups, monkeypatch):
+    """Each look starts a process beside the keeper."""
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pause)
+    env = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200", "KUBECONFIG": str(world.server.kubeconfig)}
+    done = CliRunner().invoke(app, ["--context", "x", "-n", "contimg", "tonight"], env=env)
+    assert (done.exit_code, pauses) == (130, [15.0, 15.0])
+    assert done.output.count("last 24 h: 2 recordings") >= 1
+
+
 def test_many_groups_come_in_pages(world, groups, monkeypatch):
     monkeypatch.setattr(module, "PAGE", 1)
     assert there(world, "get", "groups").stdout == here(world, "get", "groups").stdout
@@ -487,6 +505,23 @@ def test_listing_pods_is_not_yet_exec(world):
 def test_a_namespace_that_is_not_there(world):
     told(there(world, "get", "groups", namespace="contmig"), BadConfig, "no namespace 'contmig'", "mean 'contimg'")
     told(there(world, "get", "products", namespace="contmig"), BadConfig, "no namespace 'contmig'")
+
+
+@pytest.mark.parametrize("word", ["../kube-system", "a b", "a\0b", "x" * 300, "A", "é", "-a"])
+def test_hostile_names(word, world, groups):
+    told(there(world, "get", "groups", namespace=word), BadConfig, "is no name of a namespace")
+    told(there(world, "get", "groups", context=word), BadConfig, "has no context")
+    told(there(world, "why", "g" + word), BadConfig)
+    told(there(world, "replay", "g" + word), BadConfig)
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(world, site):
+    contimg = Path(sys.executable).parent / "contimg"
+    command = f"{contimg} --context x -n contimg log {site['image'][:8]} | head -1"
+    environment = {**os.environ, "KUBECONFIG": str(world.server.kubeconfig)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.startswith("== ")
+    assert "Traceback" not in done.stderr
 
 
 def test_who_may_not_ask_for_the_namespace_is_not_bothered(world):

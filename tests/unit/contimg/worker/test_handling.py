@@ -292,14 +292,16 @@ async def test_a_silent_keeper_is_told_until_it_understands(bench):
     assert len(told) == 3
 
 
-async def test_an_effect_that_fails_is_a_failed_try_and_the_run_stays(bench, monkeypatch):
+async def test_an_effect_whose_outside_is_away_waits_with_a_reason_and_uses_no_try(bench, monkeypatch):
     calls = []
     monkeypatch.setattr("toy_stages.EFFECTS", calls)
     task = toy_task()
     await done(bench, task, "committed", spec=SPEC.model_copy(update={"effect": "toy_stages:effect"}))
     assert calls == [(task.task, False), (task.task, False)], "not on the main thread"
     assert bench.registered[-1] == {"kind": "group", "record": {"group": "g1"}}
-    assert sorted(outcomes(bench, task)) == [("committed", "", True), ("failed", "Unavailable", True)]
+    assert outcomes(bench, task) == [("committed", "", True)]
+    said = json.loads(bench.layout.wait(task.task).read_text())["sentence"]
+    assert said == "the run is committed; what follows it waits: the object store is away"
 
 
 async def test_an_effect_with_a_bug_ends_the_task_and_not_the_worker(bench, monkeypatch):
