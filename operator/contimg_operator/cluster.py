@@ -206,7 +206,8 @@ class ClusterResources:
     async def _refuse(self, key: Key, known: _Known) -> None:
         """Say once per version why a resource is not taken."""
         status = _bad_config(key[0], known)
-        if status is None:
+        if status is None:  # a pipeline has none; groups that use it say that it is unknown
+            self._differ(key[1], known.refused)
             return
         said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
@@ -225,7 +226,8 @@ def _understood(plural: str, body: Body, version: int, old: _Known | None) -> _K
         return replace(known, resource=_parsed(plural, body))
     except ValidationError as error:
         first = error.errors()[0]
-    message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; correct it and apply again"[:1024]
+    words = "unknown to this release" if first["type"] == "extra_forbidden" else first["msg"]
+    message = f"{'.'.join(map(str, first['loc']))}: {words}; correct it and apply again"[:1024]
     same = old is not None and (old.uid, old.generation, old.refused) == (known.uid, known.generation, message)
     return replace(known, refused=message, told=same and old is not None and old.told)
 

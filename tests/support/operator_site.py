@@ -27,6 +27,7 @@ from contimg.access import authorization, users
 from contimg.bus import Bus
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact
+from contimg.models.instrument import pipelines
 from contimg.models.observation import ObservationRecord
 from contimg.models.spec import specs
 from contimg.servers.nats import NatsServer
@@ -80,6 +81,8 @@ class OperatorSite:
         Where volumes and logs are.
     namespace
         Made here; the operator has the Role of the chart in it and nothing else.
+    layout
+        Volumes on which real stages work; None: new ones, and the stages work on paper.
     variables
         Further environment variables of every process.
     """
@@ -91,10 +94,13 @@ class OperatorSite:
     }
     """What is started for a role."""
 
-    def __init__(self, server: ApiServer, directory: Path, namespace: str, **variables: str) -> None:
+    def __init__(
+        self, server: ApiServer, directory: Path, namespace: str, layout: Layout | None = None, **variables: str
+    ) -> None:
         self.server, self.namespace, self._variables = server, namespace, variables
         self.directory = directory
-        self.layout = Layout(directory / "stage", directory / "data")
+        self.layout = layout or Layout(directory / "stage", directory / "data")
+        self._stages = ["workers"] if layout is None else [item.stage for item in pipelines()["vla-continuum"].stages]
         known = users("main", specs().values())
         self._passwords = {user.name: f"secret-of-{user.name}" for user in known}
         allowed = authorization(known, self._passwords)
@@ -104,12 +110,13 @@ class OperatorSite:
         self.ports: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        self.layout.stage_base.mkdir(parents=True)
-        self.layout.state.mkdir(parents=True)
-        scanned(self.layout)
+        if self._stages == ["workers"]:
+            self.layout.stage_base.mkdir(parents=True)
+            self.layout.state.mkdir(parents=True)
+            scanned(self.layout)
         self._rights()
         self.bus.start()
-        for name in ("keeper", "operator", "workers"):
+        for name in ("keeper", "operator", *self._stages):
             self.start(name)
         return self
 
@@ -141,8 +148,8 @@ class OperatorSite:
 
     # -- processes ----------------------------------------------------------------------------------------------
 
-    def start(self, name: str, module: str = "") -> None:
-        """Start ``keeper``, ``workers``, an ``operator…`` or any other module, each with a user of its own."""
+    def start(self, name: str) -> None:
+        """Start ``keeper``, ``workers``, an ``operator…`` or a stage, each with a user of its own."""
         role = "operator" if name.startswith("operator") else name
         user = {"operator": "host", "workers": PAPER}.get(role, role)
         self.ports[name] = free_ports(1)[0]
@@ -153,10 +160,11 @@ class OperatorSite:
             CONTIMG_NATS_PASSWORD=self._passwords.get(user, PAPER),
             CONTIMG_NAMESPACE=self.namespace,
             CONTIMG_PORT=str(self.ports[name]),
+            CONTIMG_SCAN_S="1",
             KUBECONFIG=str(self.directory / "kubeconfig"),
             **self._variables,
         )
-        argv = [sys.executable, *self.modules.get(role, ["-m", module])]
+        argv = [sys.executable, *self.modules.get(role, ["-m", f"contimg_{role}"])]
         with self.log_file(name).open("ab") as log:
             self.running[name] = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, cwd=self.directory)
 
