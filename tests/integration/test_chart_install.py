@@ -149,11 +149,12 @@ def test_no_other_service_may_do_anything(server, installed, service):
 
 
 def test_people_look_or_edit_as_they_are_bound(server, installed):
-    for role, user in (("view", "ada"), ("edit", "grace")):
+    for role, user in (("view", "ada"), ("edit", "grace"), ("records", "joan")):
         words = ["create", "rolebinding", user, f"--role=contimg-{role}", f"--user={user}", "-n", "tel"]
         server.kubectl(*words, check=False)
     groups = "observationgroups.contimg.dsa110.org"
     assert [answer(server, verb, groups, "ada") for verb in ("watch", "create", "delete")] == ["yes", "no", "no"]
     assert [answer(server, verb, groups, "grace") for verb in ("watch", "patch", "delete")] == ["yes", "yes", "yes"]
     assert answer(server, "update", f"{groups}/status", "grace") == "no"
-    assert answer(server, "create", "pods/exec", "ada") == "yes"
+    assert [answer(server, "create", "pods/exec", user) for user in ("ada", "grace", "joan")] == ["no", "no", "yes"]
+    assert answer(server, "get", groups, "joan") == "no"
