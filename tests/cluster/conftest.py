@@ -50,20 +50,32 @@ class Clock:
         return self.marks[name] - before
 
 
-@pytest.fixture(scope="session")
-def sky() -> Sky:
-    """Eight recordings; they are simulated once and kept in the cache."""
-    digest = hashlib.sha256(STRIP.read_bytes()).hexdigest()[:12]
-    home = Path(os.environ["CLUSTER_DATA"]) / digest
+def simulated(settings: str) -> Sky:
+    """Return recordings of these settings; they are made once and kept in the cache."""
+    home = Path(os.environ["CLUSTER_DATA"]) / hashlib.sha256(settings.encode()).hexdigest()[:12]
     if not home.exists():
         part = home.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        made = contimg("simulate", "dsa110", part, "--config", STRIP)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.with_suffix(".yaml").write_text(settings)
+        made = contimg("simulate", "dsa110", part, "--config", home.with_suffix(".yaml"))
         assert made.code == 0, made.err
         part.rename(home)
     files = sorted(home.glob("*.hdf5"))
     count = range(0, len(files), FILES_PER_RECORDING)
     return Sky(home, [files[first : first + FILES_PER_RECORDING] for first in count])
+
+
+@pytest.fixture(scope="session")
+def sky() -> Sky:
+    """Eight recordings of one night."""
+    return simulated(STRIP.read_text())
+
+
+@pytest.fixture(scope="session")
+def next_night() -> Sky:
+    """Eight recordings of the night after."""
+    return simulated(STRIP.read_text().replace("2026-01-25", "2026-01-26"))
 
 
 def remove_namespace(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from itertools import chain
 from pathlib import Path
 
@@ -37,9 +38,22 @@ def test_install_to_mosaic_takes_less_than_ten_minutes(published: dict, release:
     for name, at in clock.marks.items():
         print(f"  {name:<36} {at - before:7.1f} s   at {at:7.1f} s")
         before = at
-    for stage in STAGES:
-        print(f"  stage {stage:<30} {published['timings'][stage]:7.1f} s")
+    for stage, (first, last) in spans(release).items():
+        print(f"    {stage:<34} from {first:5.1f} to {last:5.1f} s after the first task began")
     assert clock.marks["mosaic published"] <= MINUTES_10
+
+
+def spans(release: Release) -> dict[str, tuple[float, float]]:
+    """Return when the first task of each stage began and the last one ended."""
+    made = sorted(manifests(release.layout).values(), key=lambda manifest: manifest.started)
+    zero = made[0].started
+    return {
+        stage: (
+            min((each.started - zero).total_seconds() for each in made if each.stage == stage),
+            max((each.finished - zero).total_seconds() for each in made if each.stage == stage),
+        )
+        for stage in STAGES
+    }
 
 
 def test_every_stage_ran_once_for_each_unit(published: dict, release: Release) -> None:
@@ -77,7 +91,7 @@ def archived(products: Path) -> dict[str, str]:
 def test_the_laptop_makes_the_same_tasks_and_the_same_bytes(published: dict, release: Release, sky, tmp_path) -> None:
     (tmp_path / "incoming").mkdir()
     for file in chain.from_iterable(sky.recordings[:4]):
-        (tmp_path / "incoming" / file.name).symlink_to(file)
+        shutil.copy(file, tmp_path / "incoming")
     layout = Layout(tmp_path / "stage", tmp_path / "data")
     catalogs = tmp_path / "data" / "state" / "config" / "catalogs"
     catalogs.mkdir(parents=True)

@@ -29,6 +29,9 @@ LIMITS = {"stall_after_s": 120, "rpc_s": 10, "frozen_after_s": 60, "kill_s": 5}
 """Two cores serve everything: what says how long an answer or a computation may take stays long."""
 
 
+SMALL = {"cpu": "20m", "memory": "64Mi"}
+
+
 class Failed(AssertionError):
     """A command ended with another code than 0."""
 
@@ -101,7 +104,7 @@ class Release:
             "nats": {"storage": local["bus"]},
             "store": {"minio": {"storage": local["store"]}},
             "ingest": {"scanSeconds": 1},
-            "monitoring": {},
+            "stages": {stage: {"resources": {"requests": SMALL}} for stage in STAGES},
         }
         return _merged(own, self.more)
 
