@@ -82,6 +82,7 @@ def _store(target: S3Target) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try everything, print a line each, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m contimg.selftest", description=__doc__)
+    parser.add_argument("service", help="its name, for the lines that are printed")
     parser.add_argument("--write", type=Path, action="append", default=[], help="a directory that must be writable")
     parser.add_argument("--read", type=Path, action="append", default=[], help="a directory that must be readable")
     given = parser.parse_args(arguments)
@@ -89,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment()
         todo = checks(settings, given.write, given.read)
     except ContimgError as error:
-        sys.stdout.write(f"FAILED  settings: {error}\n")
+        sys.stdout.write(f"FAILED  {given.service}: settings: {error}\n")
         return error.exit_code
-    return max([_tried(name, check) for name, check in todo.items()], default=0)
+    return max([_tried(f"{given.service}: {name}", check) for name, check in todo.items()], default=0)
 
 
 def _tried(name: str, check: Check) -> int:

@@ -185,8 +185,8 @@ def test_what_is_wrong_is_named_and_the_rest_is_tried(release, fault):
     done = release.selftest("publish", **changed)
     assert done.returncode != 0
     for each in expected:
-        assert re.search(f"FAILED  {each}", done.stdout), done.stdout + done.stderr
-    assert "settings" in expected[0] or "ok      write" in done.stdout
+        assert re.search(f"FAILED  publish: {each}", done.stdout), done.stdout + done.stderr
+    assert "settings" in expected[0] or "ok      publish: write" in done.stdout
 
 
 def test_a_directory_that_is_not_there_is_named(release):
@@ -194,7 +194,7 @@ def test_a_directory_that_is_not_there_is_named(release):
     done = release.selftest("ingest")
     hidden.rename(release.volume("incoming"))
     assert done.returncode == 1
-    assert "FAILED  read" in done.stdout
+    assert "FAILED  ingest: read" in done.stdout
     assert "incoming" in done.stdout
 
 
