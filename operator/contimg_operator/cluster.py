@@ -113,6 +113,8 @@ class ClusterResources:
         """Take over what the watch tells; ``kind`` is None for what was there at its start."""
         key = (plural, body["metadata"]["name"])
         known = self._known.get(key)
+        if kind is None:  # the watch began anew: it does not tell what was deleted meanwhile
+            self._listed = float("-inf")
         if kind == "DELETED":
             if known is None or known.uid != body["metadata"]["uid"]:
                 return

@@ -41,7 +41,8 @@ async def watch(namespace: str, note: Note) -> None:
     _speak_json()
 
     def hand_over(plural: str, kind: str | None, body: Body) -> None:
-        loop.call_soon_threadsafe(note, plural, kind, body)
+        if not stop.is_set():
+            loop.call_soon_threadsafe(note, plural, kind, body)
 
     try:
         await in_daemon(lambda: context.run(_follow, namespace, hand_over, stop))
@@ -52,24 +53,27 @@ async def watch(namespace: str, note: Note) -> None:
 def _follow(namespace: str, note: Note, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            asyncio.run(_serve(namespace, note, stop))
+            asyncio.run(_serve(namespace, note))
         except Exception as error:  # noqa: BLE001 - whatever ends kopf (a right that was taken away, say) may pass
             _log.warning("the watch ended and is begun again", error=f"{type(error).__name__}: {error}")
         stop.wait(_AGAIN_S)
 
 
-async def _serve(namespace: str, note: Note, stop: threading.Event) -> None:
+async def _serve(namespace: str, note: Note) -> None:
+    """Run kopf; without a flag to stop it: a thread that waits for one keeps a kopf that failed from ending."""
     registry = kopf.OperatorRegistry()
     for plural in KINDS:
         _listen(registry, plural, note)
     kopf.on.login(registry=registry, id="login")(_login)
     settings = kopf.OperatorSettings()
+    settings.process.ultimate_exiting_timeout = None  # else it ends the whole process ten minutes later
+    settings.networking.error_backoffs = (1, 2, 4)
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = _WATCH_S
     settings.watching.client_timeout = _WATCH_S + 20.0
     settings.watching.connect_timeout = 10.0
-    await kopf.operator(registry=registry, settings=settings, namespaces=[namespace], standalone=True, stop_flag=stop)
+    await kopf.operator(registry=registry, settings=settings, namespaces=[namespace], standalone=True)
 
 
 async def _login(**given: Any) -> kopf.AiohttpSession:

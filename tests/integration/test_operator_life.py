@@ -239,6 +239,17 @@ def test_what_is_deleted_while_no_watch_is_there_is_found(site):
     site.wait("seen")
 
 
+def test_a_right_that_is_taken_away_and_given_back(site):
+    found = site.get("operator", "rolebinding")
+    site.kubectl("delete", "rolebinding", "operator")
+    site.until(lambda: "the watch ended and is begun again" in site.log())
+    site.apply(
+        {key: found[key] for key in ("apiVersion", "kind", "roleRef", "subjects")} | {"metadata": {"name": "operator"}}
+    )
+    site.apply(group("right", observed(site.layout, 76, 77, 78)))
+    site.wait("right")
+
+
 def test_two_operators_at_once_and_one_that_is_killed(site):
     site.start("operator2")
     site.until(lambda: site.ready("operator2") == "ok")
