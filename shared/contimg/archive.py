@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from contimg.errors import BadConfig, Damaged, ResourceExhausted, Unavailable
 from contimg.limits import ProtocolLimits
 from contimg.models.plan import Plan, PlanItem, plan_item
@@ -25,6 +27,8 @@ from contimg.volume import disk
 from contimg.volume.layout import Layout
 
 __all__ = ["Archive", "S3Target"]
+
+_log = structlog.get_logger(__name__)
 
 MISTAKES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP}
 """Errors that waiting does not mend: permissions, a file where a directory should be, a loop of symlinks."""
@@ -99,7 +103,7 @@ class Archive:
             directory.mkdir(parents=True, exist_ok=True)
             handle = os.open(directory / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _take(handle, directory / name)
             yield
         finally:
             os.close(handle)
@@ -180,6 +184,15 @@ class Archive:
             pointer = {"group": plan.group, "verdict": plan.verdict.value}
             pointer |= item.model_dump(include={"key", "task", "type", "role", "sha256", "bytes"})
             store.point(f"{data_types()[item.type].archive}/{item.name}.json", pointer)
+
+
+def _take(handle: int, path: Path) -> None:
+    """Take a lock; whoever has to wait says for what."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _log.info("waits for another publication", lock=str(path))
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _own(plan: Plan, run: Run) -> list[PlanItem]:

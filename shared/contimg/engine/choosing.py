@@ -39,6 +39,7 @@ def choices(
     """
 
     def judged() -> tuple[Answer, dict[str, Choice]]:
+        _wanted(plan, problem)  # what it cannot say would else be no offers, without a word
         answer: Answer = load(plan.spec.decide)(problem)
         canonical([item.options for item in answer.choices])  # what has no identity is refused here
         return answer, _frozen(answer, _records(plan, problem, facts), identify)
@@ -48,7 +49,7 @@ def choices(
         return Block(Reason.NOT_JUDGED, f"stage {plan.name} cannot decide for this group: {result}", stalled=True)
     answer, frozen = result
     if plan.spec.scope is Scope.PARTITION:
-        return answer.block or [frozen.get(item.key, item) for item in answer.choices]
+        return answer.block or [frozen.get(item.key, item) for item in answer.choices] or _nothing(plan)
     if frozen:
         return [next(iter(frozen.values()))]
     return answer.block or answer.choices[:1] or _nothing(plan)
@@ -75,10 +76,12 @@ def units_of(plan: StagePlan, problem: Problem) -> tuple[str, ...]:
 
 def windows(plan: StagePlan, problem: Problem) -> tuple[OfferWindow, ...]:
     """Return which offers of other groups the stage must know; none if it cannot say."""
-    if not plan.spec.wants:
-        return ()
-    found = _guarded(lambda: tuple(load(plan.spec.wants)(problem)))
-    return () if isinstance(found, str) else found  # decide is called with the same problem and tells what is wrong
+    found = _guarded(lambda: _wanted(plan, problem))
+    return () if isinstance(found, str) else found  # choices asks the same again and tells what is wrong
+
+
+def _wanted(plan: StagePlan, problem: Problem) -> tuple[OfferWindow, ...]:
+    return tuple(load(plan.spec.wants)(problem)) if plan.spec.wants else ()
 
 
 def _nothing(plan: StagePlan) -> Block:

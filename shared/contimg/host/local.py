@@ -164,6 +164,9 @@ class _Machine:
         self._show = show
         self._busy = asyncio.Event()
         """Something was asked for: servers that only stages need are worth their start."""
+        self._known: set[str] = set()
+        self._wanted: asyncio.Queue[str] = asyncio.Queue()
+        """Stages that have something to do in this run, each once."""
 
     def _tell(self, sentence: str) -> None:
         if sentence not in self.progress.told:
@@ -198,23 +201,30 @@ class _Machine:
         return over and not self.options.lasting
 
     async def _workers(self, bus: Bus) -> None:
-        """Run one worker per stage; those that publish wait for the object store."""
+        """Run one worker per stage that has something to do; those that publish wait for the object store."""
         admission = Admission(self.options.jobs, memory_limit(self.options.limits))
-        chosen = [spec for spec in specs().values() if spec.scope is not Scope.WATCHER]
         async with asyncio.TaskGroup() as tasks:
-            for spec in chosen:
+            tasks.create_task(self._publishers(bus, admission))
+            while True:
+                spec = specs()[await self._wanted.get()]
                 if not spec.effect:
                     tasks.create_task(self._worker(bus, spec, admission).run())
-            await self._busy.wait()
-            async with _object_store(self.options), asyncio.TaskGroup() as publishing:
-                for spec in chosen:
-                    if spec.effect:
-                        publishing.create_task(self._worker(bus, spec, admission).run())
+
+    async def _publishers(self, bus: Bus, admission: Admission) -> None:
+        await self._busy.wait()
+        async with _object_store(self.options), asyncio.TaskGroup() as tasks:
+            for spec in specs().values():
+                if spec.effect:
+                    tasks.create_task(self._worker(bus, spec, admission).run())
 
     def _worker(self, bus: Bus, spec: StageSpec, admission: Admission) -> Worker:
-        """Return the worker of a stage: one child each, whose imports cost seconds and which uses all cores itself."""
+        """Return the worker of a stage: one child, which uses all cores itself.
+
+        It starts at once: while the first stages work, those of the later ones import and compile on the other core.
+        """
         options = self.options
-        return Worker(options.layout, bus, spec, options.limits, register_over(bus), admission=admission)
+        told = register_over(bus)
+        return Worker(options.layout, bus, spec, options.limits, told, admission=admission, prewarm=True)
 
     async def _watchdog(self, nats: NatsServer) -> None:
         """Start a message server that ended again; the host sees the connection come back.
@@ -277,7 +287,18 @@ class _Machine:
         self.progress.groups[group.name] = decision.status
         if decision.tasks or decision.status.phase is Phase.RUNNING:
             self._busy.set()
+            self._want(decision)
         self._tell_display()
+
+    def _want(self, decision: Decision) -> None:
+        """Have the workers started of the stages that a group still needs."""
+        needed = [task.stage for task in decision.tasks]
+        needed += [line.stage for line in decision.status.stages if line.done < line.total]
+        for stage in needed:
+            spec = specs().get(stage)  # the line of what arrives may be no stage
+            if spec is not None and spec.scope is not Scope.WATCHER and stage not in self._known:
+                self._known.add(stage)
+                self._wanted.put_nowait(stage)
 
     def _tell_display(self) -> None:
         found = {name: self.resources.store.survey_status(name) for name in self.resources.surveys()}

@@ -28,6 +28,8 @@ __all__ = [
 ]  # fmt: skip
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+PASSING = {errno.EAGAIN, errno.EBUSY, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT}
+"""Of a disk or a machine in trouble for a while: trying again may help, as often as for anything else that passes."""
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _PROBE_BYTES = 64 * 1024

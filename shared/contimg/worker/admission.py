@@ -6,7 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import structlog
+
 __all__ = ["Admission"]
+
+_log = structlog.get_logger(__name__)
 
 
 class Admission:
@@ -31,6 +35,8 @@ class Admission:
     async def slot(self, stage: str) -> AsyncIterator[None]:
         """Wait until a task of this stage may run; it runs inside."""
         async with self._changed:
+            if not self._fits(stage):
+                _log.info("waits for its turn", stage=stage, running=list(self._running), jobs=self._jobs)
             await self._changed.wait_for(lambda: self._fits(stage))
             self._running.append(stage)
         try:

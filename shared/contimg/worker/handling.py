@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import shutil
 import signal
 import time
@@ -29,6 +28,7 @@ from contimg.models.spec import StageSpec, load
 from contimg.models.task import Task
 from contimg.stage import Run
 from contimg.streams import rpc_subject
+from contimg.volume import disk
 from contimg.volume.attempt import Attempt, TaskLock, note_wait, open_attempt, read_records, settle
 from contimg.volume.commit import adopt, commit, read_run
 from contimg.volume.failure import Failure, backoff_s, close_failed
@@ -193,6 +193,11 @@ class Handling:
     async def _see_through(self, task: Task) -> None:
         try:
             await self._start(task)
+        except Damaged as error:
+            if self._layout.run(task.home, task.task).is_dir():
+                await self._fail(task, await self._open(task), self._judge(task, error), Usage())
+            else:  # the clean-up was quicker than our registration
+                await self._wait(task, f"the run of this task is gone, it is made again: {error}")
         except (ContimgError, Unforeseen) as error:  # an effect that failed, a run that the keeper refuses
             await self._fail(task, await self._open(task), self._judge(task, error), Usage())
 
@@ -294,8 +299,10 @@ class Handling:
             return Failure.of(error)
         if isinstance(error, ChildDied) and error.status == -signal.SIGKILL:
             return Failure.of(WorkerLost(f"{error}, by somebody else"))
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in disk.FULL:
             return Failure.of(ResourceExhausted(f"the disk of the run is full: {error}; free some space"))
+        if isinstance(error, OSError) and error.errno in disk.PASSING:
+            return Failure.of(Retryable(f"the disk of the run is in trouble: {error}; it may pass"))
         return Failure.unforeseen(str(error), self._count(task))
 
     async def _hand_back(self, task: Task, attempt: Attempt, why: str, usage: Usage) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from contimg.models.base import Model
 from contimg.models.manifest import InputRef
 from contimg.models.spec import StageInfo, StageSpec
 from contimg.stage import StageContext, StageResult
+from contimg.volume import disk
 from contimg.volume.commit import Reply, run_checksum
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
 GUARD = "contimg-guard"
 """Name of the process that ends a child's group after it."""
 _WIRE = TypeAdapter(Reply)
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _INFO_BYTES = 64 * KIB
 
 
@@ -95,9 +94,11 @@ def failure(error: Exception, workdir: Path) -> dict[str, Any]:
     if isinstance(error, ContimgError):
         return {"error": type(error).__name__, "message": words, "foreseen": True}
     free = shutil.disk_usage(workdir if workdir.is_dir() else ".").free
-    if (isinstance(error, OSError) and error.errno in _DISK_FULL) or free < MIB:
+    if (isinstance(error, OSError) and error.errno in disk.FULL) or free < MIB:
         message = f"the disk of {workdir} is full ({free} bytes are free): {words}"
         return {"error": "ResourceExhausted", "message": message, "foreseen": True}
+    if isinstance(error, OSError) and error.errno in disk.PASSING:
+        return {"error": "Retryable", "message": f"{type(error).__name__}: {words}; it may pass", "foreseen": True}
     if isinstance(error, MemoryError):
         message = f"the stage ran out of memory ({words or 'allocation refused'})"
         return {"error": "ResourceExhausted", "message": message, "foreseen": True}

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
 _LONGEST_LINE = 64 * MIB
+END_S = 30.0
+"""So long a killed child is waited for [s]."""
 
 
 async def completed(work: Coroutine[Any, Any, T]) -> T:
@@ -196,7 +198,10 @@ class WarmChild:
         with contextlib.suppress(ChildProcessError, ProcessLookupError):
             self._look()  # raises when it was reaped: its number may be another's by now
             os.killpg(self.pid, signal.SIGKILL)
-        status = await asyncio.to_thread(self._process.wait)
+        try:
+            status = await asyncio.to_thread(self._process.wait, END_S)
+        except subprocess.TimeoutExpired:  # it hangs in the kernel, at a disk; the kernel ends it when that answers
+            status = -signal.SIGKILL
         self.living.discard(self.pid)
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):

@@ -5,10 +5,13 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from committed import commit, sha256_of
+from structlog.testing import capture_logs
+from waiting import until
 
 from contimg import archive as module
 from contimg.archive import Archive
@@ -191,5 +194,10 @@ def test_another_process_holding_the_group_is_waited_for(layout):
         assert other.stdout.readline() == b"held\n"
         with lock.open() as mine, pytest.raises(BlockingIOError):
             fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        other.stdin.close()
-        Archive(layout).publish(plan, run)
+        with capture_logs() as said:
+            publishing = threading.Thread(target=Archive(layout).publish, args=(plan, run))
+            publishing.start()
+            until(lambda: said)
+            other.stdin.close()
+            publishing.join()
+        assert said[0] == {"event": "waits for another publication", "lock": str(lock), "log_level": "info"}

@@ -79,8 +79,9 @@ def test_what_was_chosen_for_each_partition_is_frozen_until_it_is_reprocessed():
         ("patient", "Waiting", "WaitingForChoice", "no model yet"),
     ],
 )
-def test_what_cannot_be_decided_is_told(decide, phase, reason, words):
-    world = a_world(decide, Scope.GROUP)
+@pytest.mark.parametrize("scope", [Scope.GROUP, Scope.PARTITION])
+def test_what_cannot_be_decided_is_told(decide, phase, reason, words, scope):
+    world = a_world(decide, scope)
     for _ in range(12):
         decision = world.decide_unchecked()
         for task in decision.tasks:
@@ -128,5 +129,6 @@ def test_a_stage_that_cannot_say_what_it_wants_asks_for_nothing(wants, count):
     world = World(group_of(2), specs=specs).arrive(observation(0), observation(1))
     for task in world.decide().tasks:
         world.commit(task)
-    world.decide()
+    status = world.decide().status
     assert len({window for question in world.questions for window in question.offers}) == count
+    assert ("stage solve cannot decide for this group: ZeroDivisionError: of g1" in status.message) is (count == 0)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from structlog.testing import capture_logs
+
 from contimg.worker.admission import Admission
 
 
@@ -33,11 +35,19 @@ async def turned() -> None:
 
 
 async def test_as_many_run_as_there_are_jobs_and_the_next_comes_when_one_ends():
-    async with asked(Admission(2, 0), "a", "b", "c") as (order, ends):
-        assert order == ["a", "b"]
-        ends["b"].set()
-        await turned()
-        assert order == ["a", "b", "c"]
+    with capture_logs() as said:
+        async with asked(Admission(2, 0), "a", "b", "c") as (order, ends):
+            await in_turn(order, ends)
+    assert [(line["event"], line["stage"], line["running"]) for line in said] == [
+        ("waits for its turn", "c", ["a", "b"])
+    ]
+
+
+async def in_turn(order, ends):
+    assert order == ["a", "b"]
+    ends["b"].set()
+    await turned()
+    assert order == ["a", "b", "c"]
 
 
 async def test_what_is_known_to_need_too_much_memory_together_runs_one_after_the_other():

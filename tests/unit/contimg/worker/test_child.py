@@ -32,7 +32,9 @@ def test_plain_values_survive_json():
         (MemoryError(), "ResourceExhausted", True),
         (OSError(errno.ENOSPC, "full"), "ResourceExhausted", True),
         (OSError(errno.EDQUOT, "quota"), "ResourceExhausted", True),
-        (OSError(errno.EIO, "broken"), "Terminal", False),
+        (OSError(errno.EIO, "broken"), "Retryable", True),
+        (BlockingIOError(errno.EAGAIN, "later"), "Retryable", True),
+        (OSError(errno.EINVAL, "wrong"), "Terminal", False),
         (ZeroDivisionError("x"), "Terminal", False),
     ],
 )

@@ -15,6 +15,7 @@ from contimg.bus import TaskMessage
 from contimg.errors import Damaged, ResourceExhausted, Unavailable
 from contimg.limits import MIB
 from contimg.models.task import Task
+from contimg.volume import disk
 from contimg.volume.attempt import TaskLock, find_directories, open_attempt, read_records
 from contimg.volume.commit import read_run
 from contimg.volume.failure import close_failed
@@ -413,6 +414,21 @@ async def test_a_run_that_the_keeper_refuses_is_a_failure_that_says_why(bench):
     await done(bench, task, "failed", register=register)
     assert [error for _, error, _ in outcomes(bench, task)] == ["", "Damaged"]
     assert not bench.of("committed")
+
+
+async def test_a_run_that_was_cleaned_up_before_the_keeper_heard_of_it_is_made_again(bench):
+    task, gone = toy_task(), []
+
+    async def register(payload):
+        if payload["kind"] == "run" and not gone:
+            run = bench.layout.run(task.home, task.task)
+            disk.remove(run)
+            gone.append(run)
+            raise Damaged(f"{run} is missing")
+
+    await done(bench, task, "committed", register=register)
+    assert [error for _, error, _ in outcomes(bench, task)] == ["", ""]
+    assert any("is gone, it is made again" in event.data["what"] for event in bench.of("progress"))
 
 
 async def test_a_keeper_that_refuses_an_attempt_is_no_obstacle(bench, tmp_path):

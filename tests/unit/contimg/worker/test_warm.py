@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,18 @@ async def test_it_leads_its_own_group_and_keeps_its_requests_from_programs(child
 async def test_ending_twice_is_harmless(child):
     assert await child.end() == -9
     assert await child.end() == -9
+
+
+async def test_a_child_that_does_not_end_is_left_to_the_kernel(child, monkeypatch):
+    """One that hangs at a disk cannot be ended; its worker goes on."""
+    reap = child._process.wait
+
+    def wait(timeout):
+        raise subprocess.TimeoutExpired("child", timeout)
+
+    monkeypatch.setattr(child._process, "wait", wait)
+    assert await child.end() == -signal.SIGKILL
+    reap()
 
 
 async def test_a_watch_measures_what_an_attempt_cost(child, tmp_path):
