@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -119,7 +120,10 @@ def _told(verb: str, resource: str) -> Iterator[None]:
 
 
 def _said(error: ApiException) -> str:
-    return str(error.body or error.reason)[:500]
+    try:
+        return str(json.loads(error.body or "")["message"])[:500]
+    except (ValueError, KeyError, TypeError):  # a proxy on the way speaks no JSON
+        return str(error.reason)
 
 
 @asynccontextmanager

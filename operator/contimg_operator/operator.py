@@ -5,8 +5,9 @@ from __future__ import annotations
 import structlog
 import tenacity
 
-from contimg.errors import Retryable, Unavailable
+from contimg.errors import Retryable
 from contimg.host.host import Host
+from contimg.host.resources import Conflict
 from contimg.keeper.service import KeeperClient
 from contimg.models.instrument import pipelines
 from contimg.models.spec import specs
@@ -37,11 +38,12 @@ async def _loaded(resources: ClusterResources, process: Process) -> None:
 
     def note(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        process.health.unready = f"waits for the API server: {error}; are the definitions of the chart installed?"
-        _log.warning("waits for the API server", error=str(error), attempt=state.attempt_number)
+        hint = "; are the definitions of the chart installed?" if isinstance(error, Conflict) else ""
+        process.health.unready = f"waits for the API server: {error}{hint}"
+        _log.warning("waits for the API server", error=f"{error}{hint}", attempt=state.attempt_number)
 
     waiting = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((Retryable, Unavailable)),
+        retry=tenacity.retry_if_exception_type(Retryable),
         wait=tenacity.wait_exponential(max=10.0),
         before_sleep=note,
         reraise=True,
