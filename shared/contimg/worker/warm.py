@@ -70,10 +70,12 @@ def describe_status(status: int) -> str:
 def thread_environment() -> dict[str, str]:
     """Return what numerical libraries read at their import: as many threads as the CPU limit allows.
 
-    BLAS gets one: it adds in an order that depends on the number of its threads, and results must not.
+    BLAS gets one thread, and the kernels of one kind of processor: it adds in an order that depends on both, and
+    results must not. ``OPENBLAS_CORETYPE`` of a machine's own settings counts as little as its processor.
     """
     threads = str(processors())
-    return {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    blas = {"OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Haswell"}
+    return {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "MPLBACKEND": "Agg"} | blas
 
 
 def child_environment(layout: Layout) -> dict[str, str]:

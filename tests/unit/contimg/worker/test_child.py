@@ -63,12 +63,14 @@ def test_the_environment_of_a_child(layout, monkeypatch):
     for variable in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
     monkeypatch.setattr("contimg.worker.warm.processors", lambda: 3)
     environment = child_environment(layout)
     assert environment["NUMBA_CACHE_DIR"] == str(layout.stage_base / ".cache" / "numba")
     assert environment["MPLCONFIGDIR"] == str(layout.stage_base / ".cache" / "matplotlib")
     assert (environment["OMP_NUM_THREADS"], environment["NUMBA_NUM_THREADS"]) == ("3", "3")
     assert environment["OPENBLAS_NUM_THREADS"] == "1", "the order of its sums depends on it"
+    assert environment["OPENBLAS_CORETYPE"] == "Haswell", "and on its kernels"
     assert environment["CONTIMG_STAGE_BASE"] == str(layout.stage_base)
 
 
