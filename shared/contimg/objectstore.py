@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from contimg import crash
 from contimg.errors import BadConfig, ContimgError, Damaged, Unavailable
 from contimg.models.plan import PlanItem
+from contimg.settings import Settings
 
 __all__ = ["ObjectStore", "S3Target"]
 
@@ -76,17 +76,16 @@ class S3Target:
         Raises
         ------
         BadConfig
-            If the URL has another form or a key is missing.
+            If the URL has another form, a key is missing, or a variable is misspelt.
         """
-        env = os.environ if environment is None else environment
-        url = env.get("CONTIMG_S3_URL", "")
-        for name in ("CONTIMG_S3_ACCESS_KEY", "CONTIMG_S3_SECRET_KEY"):
-            if url and not env.get(name):
-                raise BadConfig(f"{name} is not set; publishing to {url} needs an access key and a secret key")
+        said = Settings.from_environment(environment)
+        url, key, secret = said.s3_url, said.s3_access_key, said.s3_secret_key.get_secret_value()
         if not url:
             return None
-        target = cls.from_url(url, env["CONTIMG_S3_ACCESS_KEY"], env["CONTIMG_S3_SECRET_KEY"])
-        return replace(target, region=env.get("CONTIMG_S3_REGION") or cls.region, ca=env.get("CONTIMG_S3_CA", ""))
+        for name, value in (("CONTIMG_S3_ACCESS_KEY", key), ("CONTIMG_S3_SECRET_KEY", secret)):
+            if not value:
+                raise BadConfig(f"{name} is not set; publishing to {url} needs an access key and a secret key")
+        return replace(cls.from_url(url, key, secret), region=said.s3_region, ca=said.s3_ca)
 
 
 class ObjectStore:

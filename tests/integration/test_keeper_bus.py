@@ -53,16 +53,21 @@ async def client(server, site):
             yield asked
 
 
+async def register(client, **payload):
+    """Say what workers say."""
+    await client._ask("register", payload)
+
+
 async def test_what_is_registered_over_the_bus_comes_back_as_facts(site, client):
     convert = site.commit("convert", "2026-01-25T22:00:00")
     mosaic = site.commit("mosaic", "g", inputs=[convert])
     publish = site.publish([mosaic])
     for task, home in (convert, mosaic, publish):
-        await client.register_run(task, home)
+        await register(client, kind="run", task=task, home=home)
     site.archive(publish[0])
-    await client.register_group(site.group(publish[0]))
+    await register(client, kind="group", record=site.group(publish[0]).model_dump(mode="json"))
     site.attempt(convert[0], 1, "committed")
-    await client.register_attempt(convert[0], 1)
+    await register(client, kind="attempt", task=convert[0], number=1)
     site.observation(0)
     ingest = IngestFact(scanned=T0, unsealed=(UnsealedFact(start=T0, sentence="waits for sb03"),))
     site.layout.ingest_fact.write_text(ingest.model_dump_json())
@@ -80,7 +85,8 @@ async def test_what_is_registered_over_the_bus_comes_back_as_facts(site, client)
 async def test_answers_of_many_pages(site, client):
     """A page holds 2000 bytes here."""
     for unit in range(40):
-        await client.register_run(*site.commit("convert", f"u{unit}"))
+        task, home = site.commit("convert", f"u{unit}")
+        await register(client, kind="run", task=task, home=home)
     tasks = tuple(task_of(f"convert u{unit} a") for unit in range(40))
     facts = await client.facts(Needs(group="g", tasks=tasks))
     assert len(facts.model_dump_json()) > 5 * LIMITS.page_bytes
@@ -110,11 +116,11 @@ async def test_wanted_in_several_messages(client, monkeypatch):
 
 async def test_errors_travel_by_their_class(client):
     with pytest.raises(Damaged, match=r"manifest.json cannot be read"):
-        await client.register_run(task_of("x"), "raw_ms")
+        await register(client, kind="run", task=task_of("x"), home="raw_ms")
     with pytest.raises(BadInput, match="cannot take kind 'song'"):
-        await client._ask("register", {"kind": "song"})
+        await register(client, kind="song")
     with pytest.raises(BadInput, match="cannot read the request"):
-        await client._ask("register", {})
+        await register(client)
 
 
 async def test_a_silent_keeper_is_unavailable(server):
@@ -144,7 +150,7 @@ async def test_the_process_serves_and_ends_on_sigterm(site, server):
         assert any(b"keeper serves" in line for line in process.stderr)
         async with await connect(server) as bus:
             asked = KeeperClient(bus, "p")
-            await asked.register_run(task, home)
+            await register(asked, kind="run", task=task, home=home)
             assert set((await asked.facts(Needs(group="g", tasks=(task,)))).runs) == {task}
     finally:
         process.send_signal(signal.SIGTERM)

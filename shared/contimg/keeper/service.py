@@ -161,18 +161,6 @@ class KeeperClient:
     async def _ask(self, verb: str, request: Mapping[str, Any]) -> Answer:
         return await self._bus.request(rpc_subject(self._shard, verb), dict(request))
 
-    async def register_run(self, task: str, home: str) -> None:
-        """See :meth:`Keeper.register_run`."""
-        await self._ask("register", {"kind": "run", "task": task, "home": home})
-
-    async def register_attempt(self, task: str, number: int) -> None:
-        """See :meth:`Keeper.register_attempt`."""
-        await self._ask("register", {"kind": "attempt", "task": task, "number": number})
-
-    async def register_group(self, record: GroupRecord) -> None:
-        """See :meth:`Keeper.register_group`."""
-        await self._ask("register", {"kind": "group", "record": record.model_dump(mode="json")})
-
     async def page(self, needs: Needs) -> Facts:
         """See :meth:`Keeper.page`."""
         return Facts.model_validate(await self._ask("facts", needs.model_dump(mode="json", exclude_defaults=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,7 +164,7 @@ def test_a_diamond_of_inputs_is_traced_once_each(site, layout):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["Retryable", "WorkerLost", "BadInput"]), min_size=1, max_size=14))
 def test_what_is_on_record_decides_whether_a_task_is_given_up(errors):
-    layout = Layout("/nowhere", "/nowhere")
+    layout = Layout(Path("/nowhere"), Path("/nowhere"))
     records = [
         AttemptRecord(
             task=task_of("x"), number=n + 1, stage="s", unit="u", group="g", state="failed", error=error,
@@ -223,9 +224,9 @@ async def test_the_client_gets_what_the_keeper_knows(site, layout):
     with Keeper(layout) as keeper:
         client = KeeperClient(Line(keeper), "main")
         task, home = site.commit("image", "u")
-        await client.register_run(task, home)
+        keeper.register_run(task, home)
         site.attempt(task, 1, "failed", error="Retryable")
-        await client.register_attempt(task, 1)
+        keeper.register_attempt(task, 1)
         record = site.observation(0)
         needs = Needs(group="g", tasks=(task,), start=T0)
         facts = await client.facts(needs)
