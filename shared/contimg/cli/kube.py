@@ -56,14 +56,15 @@ class Kube:
     @cached_property
     def client(self) -> Any:
         """The logged-in client; nothing is sent yet."""
-        from kubernetes import config  # noqa: PLC0415 - see above
+        from kubernetes import client, config  # noqa: PLC0415 - see above
 
+        settings = client.Configuration()
+        settings.retries = False
         try:
-            client = config.new_client_from_config(_kubeconfig(), context=self.context)
+            config.load_kube_config(_kubeconfig(), context=self.context, client_configuration=settings)
         except Exception as error:  # the kubeconfig's own programs and keys: many classes, none of them shared
             raise BadConfig(f"context {self.context!r} of {_kubeconfig()} cannot be used: {_line(error)}") from error
-        client.configuration.retries = False
-        return client
+        return client.ApiClient(settings)
 
     def call(self, what: str, function: Callable[..., Any], *words: Any, **more: Any) -> Any:
         """Call the API server; None if the thing is not there.
@@ -79,7 +80,7 @@ class Kube:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see above
 
         try:
-            return function(*words, **more)
+            return function(*words, **more, _request_timeout=TIMEOUT_S)
         except ApiException as error:
             if (status := _status(error)) == MISSING:
                 return None

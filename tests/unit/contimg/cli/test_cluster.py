@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from kubelet import PROTOCOL, Kubelet
 from typer.testing import CliRunner
 
 from contimg.cli import cluster as module
-from contimg.cli import keeperpod
+from contimg.cli import keeperpod, kube
 from contimg.cli.main import app
 from contimg.errors import BadConfig, Unavailable, UserError
 from contimg.host.store import ResourceStore
@@ -455,6 +456,14 @@ def test_a_server_that_is_away(world, tmp_path):
     told(
         there(world, "get", "groups", kubeconfig=tmp_path / "k"), Unavailable, "https://127.0.0.1:1", "does not answer"
     )
+
+
+def test_a_server_that_hangs(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(kube, "TIMEOUT_S", (0.5, 0.5))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = world.server.kubeconfig.read_text().replace(f":{world.server.port}", f":{silent.getsockname()[1]}")
+        (tmp_path / "k").write_text(away)
+        told(there(world, "get", "groups", kubeconfig=tmp_path / "k"), Unavailable, "does not answer", "timed out")
 
 
 def test_a_token_that_is_refused(world, tmp_path):
