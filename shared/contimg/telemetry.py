@@ -95,7 +95,7 @@ BUS_CONNECTED = Gauge("contimg_bus_connected", "1: the process has a connection 
 
 # -- workers -------------------------------------------------------------------------------------------------------
 
-OUTCOMES = ("started", "committed", "adopted", "failed", "handed_back", "dead")
+OUTCOMES = ("started", "committed", "adopted", "failed", "lost", "handed_back", "dead")
 TASKS = Counter("contimg_tasks", f"Tasks in hand by what became of them: {', '.join(OUTCOMES)}.", ["stage", "outcome"])
 ENDS = ("committed", "failed", "handed_back")
 ATTEMPT_SECONDS = Histogram(

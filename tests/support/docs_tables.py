@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from metered import registered
 from pydantic import BaseModel
 
 from contimg.models.instrument import pipelines
@@ -18,6 +19,7 @@ __all__ = ["DOCS", "rendered", "table"]
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(<!-- parameters of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 VARIABLES = re.compile(r"(<!-- environment variables -->\n).*?(<!-- end -->)", re.DOTALL)
+METRICS = re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.DOTALL)
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -72,8 +74,17 @@ def environment() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics() -> str:
+    """Return the Markdown table of every metric."""
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for name, (kind, labels, text) in sorted(registered().items()):
+        lines.append(f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
 def rendered(text: str) -> str:
     """Return a page with its parameter tables as the classes say now."""
+    text = METRICS.sub(lambda part: f"{part[1]}\n{metrics()}\n{part[2]}", text)
     text = VARIABLES.sub(lambda part: f"{part[1]}\n{environment()}\n{part[2]}", text)
     return PART.sub(lambda part: f"{part[1]}\n{table(part[2])}\n{part[3]}", text)
 

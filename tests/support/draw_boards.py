@@ -1,7 +1,7 @@
 """Draw every board on real data: a group made by separate processes, scraped by a real Prometheus.
 
-The demonstration's recording is published while workers are killed; a second group waits for files that never come, and
-one file is refused, so that the panels of trouble show something too.
+The demonstration's recording is published while workers are killed; a second group leaves nothing to image, a third
+waits for files that never come, and one file is refused, so that the panels of trouble show something too.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ def prepare(directory: Path) -> Layout:
     orders.mkdir(parents=True)
     shutil.copy(directory / "demo" / f"{GROUP}.yaml", orders)
     (orders / "waiting.yaml").write_text(WAITING)
+    order = (orders / f"{GROUP}.yaml").read_text()
+    strict = order.replace("cell_arcsec:", "min_uv_lambda: 1000000\n      cell_arcsec:")
+    (orders / "strict.yaml").write_text(strict.replace(f"name: {GROUP}", "name: strict"))
     (layout.incoming / "2026-01-25T22:26:05_sb00.hdf5").touch()
     return layout
 

@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from boards.board import Board, Kind, Panel, everywhere
 from boards.prometheus import Prometheus
@@ -65,10 +65,15 @@ def _named(legend: str, labels: dict[str, str]) -> str:
 def written(value: float, unit: str) -> str:
     """Return a number as Grafana writes it, with its unit."""
     if unit not in _STEPS:
-        return f"{value:.4g}"
-    steps = _STEPS[unit]
-    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+        return f"{value:.3g}"
+    size, name = _step(value, unit)
     return f"{value / size:.3g} {name}" if value else f"0 {name}"
+
+
+def _step(value: float, unit: str) -> tuple[float, str]:
+    """Return size and name of the unit in which a number is written."""
+    steps = _STEPS.get(unit, ((1.0, ""),))
+    return next((step for step in steps if abs(value) >= step[0]), steps[-1])
 
 
 def draw(board: Board, answers: Answers, path: Path) -> list[str]:
@@ -107,9 +112,13 @@ def _lines(axis: Axes, panel: Panel, found: list[tuple[str, list[tuple[float, fl
         axis.plot(times, [value for _, value in points], lw=1.6, color=f"C{number % 10}", label=label, marker=marker)  # type: ignore[arg-type]
     top = max(value for _, points in found for _, value in points)
     axis.set_ylim(0, 1.1 * top if top > 0 else 1)
+    size, _ = _step(top, panel.unit)
+    ticks = [tick * size for tick in MaxNLocator(5).tick_values(0, top / size)]
+    axis.set_yticks([tick for tick in ticks if tick <= axis.get_ylim()[1]])
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, panel.unit)))
-    axis.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=7))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S"))
+    axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 

@@ -197,7 +197,7 @@ COST = Board(
             "Groups published",
             "In the time shown.",
             "short",
-            (Query("sum(increase(contimg_group_seconds_count{$here}[$__range]))", "groups"),),
+            (Query("round(sum(increase(contimg_group_seconds_count{$here}[$__range])))", "groups"),),
             Kind.NUMBERS,
         ),
         Panel(

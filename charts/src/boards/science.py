@@ -97,14 +97,15 @@ STAGES = Board(
         ),
         Panel(
             "Attempts that failed per hour",
-            "Failed attempts, and tasks that were given up. Zero is the rule.",
+            "Attempts that failed or lost their worker, and tasks that were given up. Zero is the rule.",
             "short",
             (
                 Query(
-                    'sum by (stage, outcome) (increase(contimg_tasks_total{outcome=~"failed|dead",$here}[1h])) > 0',
+                    "sum by (stage, outcome) "
+                    '(increase(contimg_tasks_total{outcome=~"failed|lost|dead",$here}[1h])) > 0',
                     "{{stage}} {{outcome}}",
                 ),
-                Query('sum(increase(contimg_tasks_total{outcome=~"failed|dead",$here}[1h]))', "all"),
+                Query('sum(increase(contimg_tasks_total{outcome=~"failed|lost|dead",$here}[1h]))', "all"),
             ),
         ),
         Panel(
@@ -197,9 +198,9 @@ PRODUCTS = Board(
         ),
         Panel(
             "Noise",
-            "Of the last data, image and mosaic, in Jy or Jy/beam. Did it get worse since last week?",
+            "Of the last image and the last mosaic, in Jy/beam. Did it get worse since last week?",
             "short",
-            (Query('max by (figure) (contimg_figure{figure=~".*[.](rms|noise)",unit=~"Jy.*",$here})', "{{figure}}"),),
+            (Query('max by (figure) (contimg_figure{figure=~".*[.](rms|noise)",unit="Jy/beam",$here})', "{{figure}}"),),
         ),
         Panel(
             "Flagged data",

@@ -22,8 +22,8 @@ from contimg import crash
 from contimg.bus import Bus, TaskMessage
 from contimg.errors import BadInput, ContimgError, Damaged, ResourceExhausted, Retryable, Unavailable, WorkerLost
 from contimg.limits import ProtocolLimits
-from contimg.models.attempts import Tally, given_up, tally
-from contimg.models.manifest import AttemptRecord, Usage
+from contimg.models.attempts import Tally, backoff_s, given_up, tally
+from contimg.models.manifest import AttemptRecord, AttemptState, Usage
 from contimg.models.spec import StageSpec, load
 from contimg.models.task import Task
 from contimg.stage import Run
@@ -31,7 +31,7 @@ from contimg.streams import rpc_subject
 from contimg.volume import disk
 from contimg.volume.attempt import Attempt, TaskLock, note_wait, open_attempt, read_records, settle
 from contimg.volume.commit import adopt, commit, read_run
-from contimg.volume.failure import Failure, backoff_s, close_failed
+from contimg.volume.failure import Failure, close_failed
 from contimg.volume.layout import Layout
 from contimg.volume.names import name_products
 from contimg.worker.accounting import count_attempt, count_run, count_task
@@ -229,6 +229,8 @@ class Handling:
         lock.touch()
         for record in await _thread(settle, self._layout, task.task, self._layout.run(task.home, task.task)):
             await self._register_attempt(task, record)
+            if record.state is AttemptState.FAILED:
+                count_task(task.stage, "lost")
         run = await _thread(adopt, self._layout, task.home, task.task)
         if run is not None:
             count_task(task.stage, "adopted")
