@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -184,8 +185,10 @@ def test_entry_points_load_and_are_the_ones_declared():
             loaded = point.load()
             if group == "contimg.stages":
                 assert loaded.name == point.name
-    module, _, name = PROJECT["project"]["scripts"]["contimg"].partition(":")
-    assert callable(getattr(import_module(module), name))
+    for script, target in PROJECT["project"]["scripts"].items():
+        module, _, name = target.partition(":")
+        assert callable(getattr(import_module(module), name))
+        assert (Path(sys.executable).parent / script).exists(), f"{script}: run './run setup' again"
 
 
 def test_operator_is_no_package():
