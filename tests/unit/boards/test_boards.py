@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from metered import registered
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from boards import alerts, files
 from boards.alerts import ALERTS
 from boards.board import everywhere
+from contimg.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "contimg"
@@ -125,6 +127,16 @@ def test_the_page_shows_every_board():
     for board in files.BOARDS:
         assert board.question in text
         assert f"](boards/{board.name}.png)" in text
+
+
+def test_commands_of_the_runbooks_are_understood():
+    found = re.findall(r"`contimg ([^`]+)`", (ROOT / alerts.RUNBOOKS).read_text())
+    assert {command.split()[0] for command in found} >= {"get", "why", "log", "replay"}
+    for command in found:
+        word, *rest = command.split()
+        said = CliRunner().invoke(app, [word, "--help"], env={"COLUMNS": "200"})
+        assert said.exit_code == 0, command
+        assert all(option in said.output for option in rest if option.startswith("--")), command
 
 
 def test_words_of_grafana_are_replaced_for_prometheus():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from metered import value
 from nats_fixture import QUICK, eventually
 from toy_stages import SPEC, toy_task
 
@@ -137,8 +138,10 @@ async def test_workers_may_not_be_lost_for_ever(bench):
     limits = replace(QUICK, lost_cap=2)
     for _ in range(2):
         open_attempt(bench.layout, "toying", task, 0).release()  # two workers that died at once
+    before = value("contimg_tasks_total", stage="toy", outcome="lost") or 0.0
     await done(bench, task, "failed", limits=limits)
     assert outcomes(bench, task) == [("failed", "WorkerLost", False)] * 2
+    assert value("contimg_tasks_total", stage="toy", outcome="lost") == before + 2
     assert not find_directories(bench.layout, task.task)
 
 
