@@ -25,7 +25,7 @@ from contimg.volume import disk
 from contimg.volume.layout import Layout
 from contimg_ingest import digest, sets
 from contimg_ingest.records import Observations, Quarantine
-from contimg_ingest.rules import Rules
+from contimg_ingest.rulesfile import RulesFile
 from contimg_ingest.walk import Found, walk
 
 __all__ = ["ScanReport", "Scanner"]
@@ -101,7 +101,7 @@ class Scanner:
         self.layout = layout
         self.one_shot = one_shot
         self._limits = limits or ProtocolLimits()
-        self._rules = Rules(layout.ingest_rules)
+        self._rules = RulesFile(layout.ingest_rules)
         self.observations = Observations(layout)
         """The records."""
         self._quarantine = Quarantine(layout.quarantine)

@@ -10,7 +10,8 @@ from functools import cached_property
 from contimg.engine.choosing import choices
 from contimg.engine.node import BAD, FINAL, USABLE, Node, State
 from contimg.engine.plan import Recipe, StagePlan, Wish, reference_for
-from contimg.engine.selection import Selected, clip, incompleteness
+from contimg.engine.selection import Selected
+from contimg.engine.words import clip, incompleteness
 from contimg.models.decide import Block, Choice, Problem
 from contimg.models.fact import Facts, RunFact, TryFact
 from contimg.models.group import Policy

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from contimg.engine.selection import incompleteness, stamp
+from contimg.engine.words import incompleteness, stamp
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import IngestFact
 from contimg.models.group import GroupSpec, ObservationGroup, Selection

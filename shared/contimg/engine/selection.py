@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from contimg.engine.words import bounds, details, several, stamp, waiting_for
 from contimg.errors import BadConfig
 from contimg.limits import ProtocolLimits
 from contimg.models.decide import Block
@@ -14,12 +15,7 @@ from contimg.models.group import GroupStatus, ObservationGroup, Selection
 from contimg.models.observation import ObservationRecord, ObservationState, Role
 from contimg.models.reason import Reason
 
-__all__ = ["MESSAGE", "Selected", "clip", "incompleteness", "select", "stamp"]
-
-MESSAGE = 1024
-"""Characters of a message in a status."""
-NAMED = 3
-"""How many missing things a sentence names."""
+__all__ = ["Selected", "select"]
 
 
 @dataclass(frozen=True)
@@ -43,21 +39,6 @@ class Selected:
     def members(self) -> tuple[ObservationRecord, ...]:
         """Sealed targets."""
         return tuple(item for item in self.targets if item.state is ObservationState.SEALED)
-
-
-def stamp(time: datetime) -> str:
-    """Return a UTC time to the nearest second: ``2026-01-25T22:26:00``."""
-    return (time + timedelta(seconds=0.5)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def clip(text: str, limit: int = MESSAGE) -> str:
-    """Return the text, shortened to the limit."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def incompleteness(record: ObservationRecord) -> str:
-    """Return why a recording cannot be used."""
-    return "incomplete: " + ("; ".join(record.reasons) or "files are missing")
 
 
 @dataclass(frozen=True)
@@ -167,14 +148,14 @@ def _open(look: _Look, targets: Sequence[ObservationRecord], others: Sequence[Ob
     if block is not None:
         return block
     if not wish.members and pending:
-        text = f"waiting for {_several(len(pending), 'file set')}{_details(pending)}"
+        text = f"waiting for {several(len(pending), 'file set')}{details(pending)}"
         return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
     if not wish.members and not _scanned(look):
         again = now + timedelta(seconds=look.limits.scan_again_s)
         text = f"waiting for a scan of incoming/ to finish{_problems(look)}"
         return Block(Reason.WAITING_FOR_SCAN, text, again=again)
     if not targets:
-        text = f"no target observation is inside the selection {_words(wish)}"
+        text = f"no target observation is inside the selection {bounds(wish)}"
         return Block(Reason.NO_OBSERVATIONS, text, stalled=True)
     return None
 
@@ -233,7 +214,7 @@ def _named_missing(
         return None
     writing = {item.id for item in pending}
     unseen = [f"{name}: no files seen" for name in sorted(missing) if name not in writing]
-    text = _waiting_for(len(missing), len(wish.members), pending, unseen)
+    text = waiting_for(len(missing), len(wish.members), pending, unseen)
     return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
 
 
@@ -242,7 +223,7 @@ def _count_missing(
 ) -> Block | None:
     if wish.count is None or len(targets) >= wish.count:
         return None
-    text = _waiting_for(wish.count - len(targets), wish.count, pending)
+    text = waiting_for(wish.count - len(targets), wish.count, pending)
     return Block(Reason.WAITING_FOR_OBSERVATIONS, text)
 
 
@@ -254,36 +235,7 @@ def _end_open(look: _Look, found: int, pending: Sequence[UnsealedFact]) -> Block
     if look.now >= deadline or any(item.start >= end for item in look.records):
         return None
     text = (
-        f"{_several(found, 'observation')} so far; the selection closes when one that starts at or after "
-        f"{stamp(end)} is final, or at {stamp(deadline)}{_details(pending)}"
+        f"{several(found, 'observation')} so far; the selection closes when one that starts at or after "
+        f"{stamp(end)} is final, or at {stamp(deadline)}{details(pending)}"
     )
     return Block(Reason.WAITING_FOR_OBSERVATIONS, text, again=deadline)
-
-
-def _several(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def _waiting_for(missing: int, total: int, pending: Sequence[UnsealedFact], unseen: Sequence[str] = ()) -> str:
-    return f"waiting for {missing} of {_several(total, 'observation')}{_details(pending, unseen)}"
-
-
-def _details(pending: Sequence[UnsealedFact], unseen: Sequence[str] = ()) -> str:
-    """Return ``: <sentence>; <sentence>; …`` of the first few."""
-    said = [_sentence(item) for item in pending] + list(unseen)
-    if not said:
-        return ""
-    more = f"; and {len(said) - NAMED} more" if len(said) > NAMED else ""
-    return ": " + "; ".join(said[:NAMED]) + more
-
-
-def _sentence(item: UnsealedFact) -> str:
-    name = item.id or stamp(item.start)
-    return item.sentence if name in item.sentence else f"{name}: {item.sentence}"
-
-
-def _words(wish: Selection) -> str:
-    if wish.members:
-        return f"of {_several(len(wish.members), 'named observation')}"
-    end = f", {stamp(wish.end)})" if wish.end is not None else ", …)"
-    return f"[{stamp(wish.start)}{end}" if wish.start is not None else end

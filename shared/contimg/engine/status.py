@@ -10,7 +10,7 @@ from typing import Literal
 from contimg.engine.graph import Graph
 from contimg.engine.node import BAD, USABLE, Node, State
 from contimg.engine.plan import StagePlan
-from contimg.engine.selection import clip, incompleteness
+from contimg.engine.words import clip, incompleteness, several
 from contimg.limits import MEMBERS_SHOWN
 from contimg.models.decide import Block
 from contimg.models.fact import GroupRecord
@@ -190,7 +190,7 @@ def _permit(waits: bool) -> str:
 def suspended(view: View, graph: Graph) -> GroupStatus:
     """Return the status of a group that asks for nothing."""
     running = sum(node.state is State.RUNNING for node in graph.all())
-    text = "suspended: nothing is asked for" + (f"; {_tasks(running)} still running" if running else "")
+    text = "suspended: nothing is asked for" + (f"; {several(running, 'task')} still running" if running else "")
     return _make(view, _described(graph, Summary(Phase.SUSPENDED, Reason.SUSPENDED, text)))
 
 
@@ -208,7 +208,11 @@ def _outcome(view: View, graph: Graph, asked: Sequence[Node], blocks: Sequence[B
     stalled = next((item for item in blocks if item.stalled), None)
     if moving:
         full = graph.facts.bus_full and bool(asked)
-        text = f"the message bus is full, {_tasks(len(asked))} cannot be queued yet" if full else _work(graph, asked)
+        text = (
+            f"the message bus is full, {several(len(asked), 'task')} cannot be queued yet"
+            if full
+            else _work(graph, asked)
+        )
         text = "; ".join(part for part in (text, _damage(asked), _held_up(asked), waits) if part)
         return Summary(Phase.RUNNING, Reason.BUS_FULL if full else Reason.RUNNING, text, progressing="True")
     if stalled is not None:
@@ -277,10 +281,6 @@ def _work(graph: Graph, asked: Sequence[Node]) -> str:
     line = _line(graph, _at_work(graph, asked))
     text = f"{line.stage}: {line.done} of {line.total} done, {line.running} running"
     return text + (f", {line.failed} failed" if line.failed else "")
-
-
-def _tasks(number: int) -> str:
-    return f"{number} task{'' if number == 1 else 's'}"
 
 
 def degradation(graph: Graph) -> tuple[Reason, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from contimg.engine.advance import Decision
-from contimg.engine.selection import stamp
+from contimg.engine.words import stamp
 from contimg.models.group import Condition, GroupStatus, ObservationGroup, StageStatus
 from contimg.models.reason import CURES, Phase
 

@@ -1,7 +1,8 @@
-"""When a task is given up: the one authority, used by the worker that refuses, the keeper that reports it."""
+"""When a task is tried again, and when it is given up: the one authority, for workers and keeper alike."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from contimg.errors import by_name
 from contimg.limits import ProtocolLimits
 from contimg.models.manifest import AttemptRecord, AttemptState
 
-__all__ = ["Tally", "given_up", "tally"]
+__all__ = ["Tally", "backoff_s", "given_up", "tally"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,9 @@ def given_up(count: Tally, limits: ProtocolLimits, tries: int | None = None) -> 
     if count.last is not None and not by_name(count.last.error).retryable:
         return True
     return count.failed >= (limits.tries if tries is None else tries) or count.lost >= limits.lost_cap
+
+
+def backoff_s(failed: int, limits: ProtocolLimits) -> float:
+    """Return how long to wait after the ``failed``-th failure (from 1), spread by the jitter."""
+    wait = min(limits.retry_base_s * limits.retry_factor ** max(failed - 1, 0), limits.retry_cap_s)
+    return wait * random.uniform(1.0, 1.0 + limits.retry_jitter)  # noqa: S311 - spreads load, guards nothing

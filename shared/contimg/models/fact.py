@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from contimg.limits import FIRST_YEAR, LAST_YEAR
 from contimg.models.base import Model, ObservationId, TaskId, UtcTime
 from contimg.models.manifest import AttemptRecord
 from contimg.models.observation import ObservationRecord
@@ -91,12 +93,23 @@ class Offer(OfferKey):
     present: bool = True
 
 
+def _in_bounds(value: Any) -> Any:
+    """Move the edge of a window to where recordings begin or end: nothing lies beyond."""
+    if not isinstance(value, datetime):
+        return value
+    first, last = datetime(FIRST_YEAR + 1, 1, 1, tzinfo=UTC), datetime(LAST_YEAR - 1, 12, 31, 23, 59, 59, tzinfo=UTC)
+    return min(max(value, first), last)
+
+
+EdgeTime = Annotated[UtcTime, BeforeValidator(_in_bounds)]
+
+
 class OfferWindow(Model):
     """Which offers are asked for: those of a stage with ``at`` in [start, end] and the position in [low, high]."""
 
     stage: str
-    start: UtcTime
-    end: UtcTime
+    start: EdgeTime
+    end: EdgeTime
     low_deg: float = -360.0
     high_deg: float = 360.0
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from contimg.errors import ContimgError
-from contimg.limits import MIB, ProtocolLimits
+from contimg.limits import MIB
 from contimg.models.attempts import Tally
 from contimg.models.manifest import AttemptRecord, AttemptState, Usage
 from contimg.models.task import Task
@@ -17,7 +16,7 @@ from contimg.volume import disk
 from contimg.volume.attempt import ATTEMPT, LOG, Attempt, close_record
 from contimg.volume.layout import Layout
 
-__all__ = ["Failure", "backoff_s", "close_failed"]
+__all__ = ["Failure", "close_failed"]
 
 _KEPT_SUFFIXES = {".json", ".log", ".png", ".txt"}
 _KEPT_BYTES = MIB
@@ -43,12 +42,6 @@ class Failure:
     def unforeseen(cls, message: str, before: Tally) -> Failure:
         """Return the failure of a crash or of an error that nobody foresaw: one more try, then it is final."""
         return cls("Terminal" if before.failed else "Retryable", message)
-
-
-def backoff_s(failed: int, limits: ProtocolLimits) -> float:
-    """Return how long to wait after the ``failed``-th failure (from 1), spread by the jitter."""
-    wait = min(limits.retry_base_s * limits.retry_factor ** max(failed - 1, 0), limits.retry_cap_s)
-    return wait * random.uniform(1.0, 1.0 + limits.retry_jitter)  # noqa: S311 - spreads load, guards nothing
 
 
 def close_failed(layout: Layout, attempt: Attempt, task: Task, failure: Failure, usage: Usage) -> AttemptRecord:

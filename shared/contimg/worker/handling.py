@@ -63,6 +63,8 @@ class Slot:
     limits: ProtocolLimits
     register: Register
     admission: Admission
+    leaving: Callable[[], bool] = lambda: False
+    """Whether the worker takes no more tasks: then it waits for no keeper."""
     _child: WarmChild | None = field(default=None, init=False)
 
     async def child(self) -> WarmChild:
@@ -115,6 +117,10 @@ async def _quietly(call: Awaitable[None]) -> None:
         await call
 
 
+class _Leave(Exception):  # noqa: N818 - no error: what is on disk stays, and the task goes back
+    """The worker ends while the keeper is silent."""
+
+
 class Handling:
     """One message in hand."""
 
@@ -139,6 +145,9 @@ class Handling:
         except asyncio.CancelledError:
             await _quietly(self._message.nak())
             raise
+        except _Leave:  # whoever gets the message next finds run or record on disk and registers it
+            _log.warning("the worker ends and the keeper is silent: handed back", task=task.task)
+            await _quietly(self._message.nak())
         except Frozen:
             _log.warning("frozen: attempt discarded", task=task.task)
         except (OSError, ContimgError) as error:  # nothing can be written down about it
@@ -352,12 +361,18 @@ class Handling:
         crash.point("worker.acked")
 
     async def _registered(self, payload: dict[str, Any]) -> None:
-        """Tell the keeper until it has understood."""
+        """Tell the keeper until it has understood; a worker that is to end asks it once more and leaves.
+
+        A drained node takes keeper and bus away first, and nobody would answer for the whole time limit of the stage.
+        """
         while True:
+            leaving = self._slot.leaving()
             try:
                 await self._slot.register(payload)
             except Unavailable as error:
                 _log.info("the keeper is silent", error=str(error), **payload)
+                if leaving:
+                    raise _Leave from error
                 await asyncio.sleep(self._limits.register_s)
             else:
                 return

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from contimg.limits import ProtocolLimits
-from contimg.models.attempts import given_up, tally
+from contimg.models.attempts import backoff_s, given_up, tally
 from contimg.models.manifest import AttemptRecord, AttemptState
 
 LIMITS = ProtocolLimits()
@@ -57,3 +57,11 @@ def test_the_class_of_the_last_failure_decides(error, final):
 
 def test_a_task_may_bring_its_own_number_of_tries():
     assert given_up(tally([record(1)], 0), LIMITS, tries=1)
+
+
+@pytest.mark.parametrize(("failed", "least"), [(1, 30), (2, 120), (3, 480), (4, 1800), (9, 1800)])
+def test_back_off_grows_fourfold_to_half_an_hour(failed, least):
+    waits = {backoff_s(failed, ProtocolLimits()) for _ in range(50)}
+    assert min(waits) >= least
+    assert max(waits) <= 1.1 * least
+    assert len(waits) > 10

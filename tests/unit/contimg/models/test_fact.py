@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from engine_world import START, observation
 
-from contimg.models.fact import Facts, IngestFact, Offer, RunFact, TryFact
+from contimg.models.fact import Facts, IngestFact, Offer, OfferWindow, RunFact, TryFact
 from contimg.models.quality import Verdict
 
 
@@ -52,3 +52,10 @@ def test_of_two_statements_the_later_counts():
 def test_trouble_in_one_answer_is_trouble_in_all():
     for name in ("bus_full", "bus_away", "keeper_silent"):
         assert getattr(Facts(**{name: True}).merged(Facts()), name)
+
+
+def test_a_window_ends_where_recordings_end():
+    early, late = datetime(1950, 12, 31, tzinfo=UTC), datetime(2150, 1, 2, tzinfo=UTC)
+    window = OfferWindow(stage="solve", start=early, end=late)
+    assert (window.start.year, window.end.year) == (1951, 2149)
+    assert OfferWindow.model_validate_json(window.model_dump_json()) == window

@@ -14,13 +14,13 @@ from toy_stages import layout_in, toy_task
 
 from contimg.errors import BadInput, ContimgError, DataQuality, Terminal
 from contimg.limits import ProtocolLimits
+from contimg.models.attempts import backoff_s
 from contimg.models.manifest import Manifest, Product, Usage
 from contimg.models.quality import judge
 from contimg.stage import ProductDraft, Run, StageContext, StageResult
 from contimg.volume.attempt import open_attempt
 from contimg.volume.commit import Reply, _is_inside, commit, read_run
 from contimg.volume.disk import checksum, remove, seal, write
-from contimg.volume.failure import backoff_s
 from contimg.volume.names import name_products
 from contimg.worker.reply import Unforeseen, read_reply
 

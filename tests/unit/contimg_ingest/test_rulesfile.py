@@ -4,11 +4,11 @@ import pytest
 
 from contimg.limits import ProtocolLimits
 from contimg.models.survey import FileSetRules
-from contimg_ingest.rules import Rules
+from contimg_ingest.rulesfile import RulesFile
 
 
 def test_without_a_file_the_instrument_and_the_protocol_decide(tmp_path):
-    rules = Rules(tmp_path / "rules.json")
+    rules = RulesFile(tmp_path / "rules.json")
     assert rules.read() == ""
     assert rules.of("dsa110") == FileSetRules()
     assert (rules.of("dsa110").expect, rules.of("dsa110").min) == (None, None)
@@ -17,7 +17,7 @@ def test_without_a_file_the_instrument_and_the_protocol_decide(tmp_path):
 
 def test_rules_are_by_instrument_and_follow_the_file(tmp_path):
     path = tmp_path / "rules.json"
-    rules = Rules(path)
+    rules = RulesFile(path)
     path.write_text('{"dsa110": {"expect": 16, "min": 15, "deadline": "5min"}}')
     assert rules.read() == ""
     assert (rules.of("dsa110").min, rules.of("dsa110").deadline_s) == (15, 300.0)
@@ -33,7 +33,7 @@ def test_rules_are_by_instrument_and_follow_the_file(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"dsa110": {"min": 0}}', '{"dsa110": {"colour": 1}}'])
 def test_a_wrong_file_is_told_and_changes_no_rule(tmp_path, text):
     path = tmp_path / "rules.json"
-    rules = Rules(path)
+    rules = RulesFile(path)
     path.write_text('{"dsa110": {"min": 3}}')
     rules.read()
     path.write_text(text)
@@ -42,4 +42,4 @@ def test_a_wrong_file_is_told_and_changes_no_rule(tmp_path, text):
 
 
 def test_a_directory_in_its_place_is_told(tmp_path):
-    assert "cannot be used (Is a directory)" in Rules(tmp_path).read()
+    assert "cannot be used (Is a directory)" in RulesFile(tmp_path).read()

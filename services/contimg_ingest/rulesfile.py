@@ -1,4 +1,4 @@
-"""When a file set counts as complete: what surveys ask for, ``state/ingest-rules.json``, by instrument."""
+"""The file ``state/ingest-rules.json``: when surveys take a file set of an instrument as complete."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from contimg.models.survey import FileSetRules
 
-__all__ = ["Rules"]
+__all__ = ["RulesFile"]
 
 _FILE = TypeAdapter(dict[str, FileSetRules])
 
 
 @dataclass
-class Rules:
+class RulesFile:
     """The rules as they stand in a file that another process replaces at any time."""
 
     path: Path
