@@ -55,8 +55,10 @@ def test_a_drained_node_hands_its_tasks_back(release: Release, recordings: None)
     wait_working(release, "image")
     words = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s")
     start = time.monotonic()
-    kubectl("drain", node(), *words)
+    try:
+        kubectl("drain", node(), *words)
+    finally:
+        kubectl("uncordon", node())
     drained = time.monotonic() - start
-    kubectl("uncordon", node())
     print(f"\ndrain took {drained:.1f} s, published {published_after(release, 'drained'):.1f} s after uncordon")
     judge(release, "drained")

@@ -117,7 +117,7 @@ async def _quietly(call: Awaitable[None]) -> None:
         await call
 
 
-class _Leave(Exception):  # noqa: N818 - no error: what is on disk stays, and the task goes back
+class _Leave(Exception):
     """The worker ends while the keeper is silent."""
 
 

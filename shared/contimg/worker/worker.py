@@ -94,7 +94,8 @@ class Worker:
                 slot.result()
 
     async def _slot(self) -> None:
-        slot = Slot(self._layout, self._bus, self._spec, self._limits, self._register, self._admission)
+        leaving = self._stopping.is_set
+        slot = Slot(self._layout, self._bus, self._spec, self._limits, self._register, self._admission, leaving)
         try:
             if self._prewarm:
                 await slot.child()

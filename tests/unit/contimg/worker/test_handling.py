@@ -22,6 +22,7 @@ from contimg.volume.commit import read_run
 from contimg.volume.failure import close_failed
 from contimg.worker.admission import Admission
 from contimg.worker.warm import WarmChild
+from contimg.worker.worker import Worker
 
 
 def outcomes(bench, task: Task) -> list[tuple[str, str, bool]]:
@@ -294,6 +295,26 @@ async def test_a_silent_keeper_is_told_until_it_understands(bench):
 
     await done(bench, toy_task(), "committed", register=register)
     assert len(told) == 3
+
+
+async def test_a_worker_that_ends_does_not_wait_for_a_silent_keeper(bench):
+    """A drained node takes the keeper away first; the run is adopted by whoever gets the message next."""
+    told = asyncio.Event()
+
+    async def register(_payload):
+        told.set()
+        raise Unavailable("silent")
+
+    task = toy_task()
+    worker = Worker(bench.layout, bench.bus, SPEC, bench.limits, register)
+    running = asyncio.create_task(worker.run())
+    await bench.bus.ask(task)
+    await told.wait()
+    worker.stop()
+    async with asyncio.timeout(10):
+        await running
+    await done(bench, task, "committed")
+    assert outcomes(bench, task) == [("committed", "", True)]
 
 
 async def test_an_effect_whose_outside_is_away_waits_with_a_reason_and_uses_no_try(bench, monkeypatch):
