@@ -83,6 +83,7 @@ SPEC = StageSpec(
             variable="CONTIMG_COMAP_MAPS_DIR",
             workspace="destriping",
             archive="comap_maps",
+            per_group=True,
             validated=True,
             retention_days=90,
         ),

@@ -16,11 +16,11 @@ class ModuleCall(Model):
     """One module: its class, what differs from its defaults, and its version."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-    """Name of its class."""
+    """Class of the module."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Arguments that differ from its defaults."""
     version: int = 1
-    """Raised when its meaning changes."""
+    """Version that the task was planned with; a worker with another one refuses it."""
 
 
 class Level2Params(StageParams):

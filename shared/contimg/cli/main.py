@@ -55,6 +55,7 @@ COMMANDS = {
         "Run one stage on files, without a group.",
         {"allow_extra_args": True, "ignore_unknown_options": True},
     ),
+    "comap": Command("comap:app", "COMAP projects: run.py and parameter_files/*.toml."),
     "pipeline": Command("pipeline:app", "Pipelines: ordered graphs of stages."),
     "schema": Command("schema:schema", "Print the JSON schema of a contract, or of a stage's parameters."),
 }

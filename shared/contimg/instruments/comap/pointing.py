@@ -55,7 +55,7 @@ def to_icrs(mjd: Floats, az_deg: Floats, el_deg: Floats) -> tuple[Floats, Floats
     astrom, ut1 = _astrom(nodes)
     own = astrom[steps]
     since = (mjd - nodes[steps]) + ut1[steps]
-    erfa.aper(erfa.era00(2400000.5, since), own)
+    own = erfa.aper(erfa.era00(2400000.5, since), own)
     ri, di = erfa.atoiq("A", np.radians(az_deg), np.radians(90.0 - el_deg), own)
     ra, dec = erfa.aticq(ri, di, own)
     return np.asarray(ra), np.asarray(dec)

@@ -211,7 +211,7 @@ async def test_one_that_cannot_be_judged_is_stalled_and_others_go_on():
     ("spec", "words"),
     [
         ({"shard": "east"}, "spec.shard is 'east', this is shard 'main'; name one that exists"),
-        ({"pipeline": "nothing"}, "pipeline 'nothing' is unknown; known are dsa110-continuum"),
+        ({"pipeline": "nothing"}, "pipeline 'nothing' is unknown; known are comap-galactic"),
     ],
 )
 def test_a_wish_that_no_host_of_this_shard_can_follow_is_stalled(spec, words):
