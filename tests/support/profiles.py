@@ -15,7 +15,7 @@ _CALM = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 
 settings.register_profile(
     "ci",
-    max_examples=500,
+    max_examples=200,
     stateful_step_count=15,
     deadline=None,
     database=None,

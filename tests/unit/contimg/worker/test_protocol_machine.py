@@ -312,5 +312,7 @@ class Protocol(RuleBasedStateMachine):
 
 def test_any_interleaving_ends_with_one_run():
     profile = settings.get_profile(profiles.NAME)
-    chosen = settings(profile, max_examples=profile.max_examples // 5, suppress_health_check=list(HealthCheck))
+    chosen = settings(
+        profile, max_examples=min(profile.max_examples // 2, 2000), suppress_health_check=list(HealthCheck)
+    )
     run_state_machine_as_test(Protocol, settings=chosen)
