@@ -34,7 +34,7 @@ end_containers() {
 end_shims() {
   local id child
   for id in $(grep -lazsF "$CLUSTER/containerd/sock" /proc/[0-9]*/cmdline | cut -d/ -f3); do
-    tr '\0' ' ' <"/proc/$id/cmdline" 2>/dev/null | grep -q '^[^ ]*containerd-shim' || continue
+    is_ours "$id" 'containerd-shim[^ ]*' || continue
     for child in $(cat "/proc/$id/task"/*/children 2>/dev/null); do kill -9 "$child" 2>/dev/null; done
     kill -9 "$id" 2>/dev/null
   done
