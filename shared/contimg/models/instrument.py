@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, ClassVar
@@ -20,7 +19,7 @@ from contimg.errors import BadConfig
 from contimg.models.base import Model
 from contimg.models.observation import Description
 from contimg.models.pipeline import Pipeline
-from contimg.models.spec import nearest
+from contimg.models.spec import installed, nearest, one_of
 from contimg.models.survey import FileSetRules
 
 __all__ = [
@@ -203,13 +202,8 @@ def instruments() -> dict[str, Instrument]:
     BadConfig
         If an entry point is not named as its instrument.
     """
-    found: dict[str, Instrument] = {}
-    for point in entry_points(group="contimg.instruments"):
-        loaded: Instrument = point.load()
-        if loaded.name != point.name:
-            raise BadConfig(f"entry point {point.name!r} of {point.value} is instrument {loaded.name!r}; name it so")
-        found[point.name] = loaded
-    return dict(sorted(found.items()))
+    found: dict[str, Instrument] = installed("contimg.instruments", "instrument")
+    return found
 
 
 def instrument(name: str) -> Instrument:
@@ -220,10 +214,7 @@ def instrument(name: str) -> Instrument:
     BadConfig
         If there is none of this name; the nearest name is offered.
     """
-    if name in instruments():
-        return instruments()[name]
-    known = ", ".join(instruments()) or "none"
-    raise BadConfig(f"instrument {name!r} is not installed{nearest(name, instruments())}; installed are {known}")
+    return one_of(instruments(), name, "instrument")
 
 
 @cache

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -26,14 +27,17 @@ __all__ = [
     "complete",
     "data_types",
     "effective",
+    "installed",
     "load",
     "nearest",
+    "one_of",
     "references",
     "spec_of",
     "specs",
     "watchers",
 ]
 
+T = TypeVar("T")
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$")]
 """A relative path."""
 Target = Annotated[str, Field(pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$")]
@@ -191,13 +195,32 @@ def specs() -> dict[str, StageSpec]:
     BadConfig
         If two stages declare one data type or kind of reference data differently, or one name twice.
     """
-    found: dict[str, StageSpec] = {}
-    for point in entry_points(group="contimg.stages"):
-        spec: StageSpec = point.load()
-        if point.name != spec.name:
-            raise BadConfig(f"entry point {point.name!r} of {point.value} is stage {spec.name!r}; name it so")
-        found[point.name] = spec
+    found: dict[str, StageSpec] = installed("contimg.stages", "stage")
+    return found
+
+
+def installed(group: str, kind: str) -> dict[str, Any]:
+    """Return what the entry points of a group stand for, by name and in the order of the names.
+
+    Raises
+    ------
+    BadConfig
+        If one is not named as the thing itself is.
+    """
+    found = {}
+    for point in entry_points(group=group):
+        found[point.name] = loaded = point.load()
+        if point.name != loaded.name:
+            raise BadConfig(f"entry point {point.name!r} of {point.value} is {kind} {loaded.name!r}; name it so")
     return dict(sorted(found.items()))
+
+
+def one_of(known: Mapping[str, T], name: str, kind: str) -> T:
+    """Return the thing of a name; raise ``BadConfig`` with the nearest name if there is none."""
+    if name in known:
+        return known[name]
+    names = ", ".join(known) or "none"
+    raise BadConfig(f"{kind} {name!r} is not installed{nearest(name, known)}; installed are {names}")
 
 
 def watchers() -> dict[str, StageSpec]:
@@ -248,10 +271,7 @@ def spec_of(name: str) -> StageSpec:
     BadConfig
         If no such stage is installed; the nearest name is offered.
     """
-    if name in specs():
-        return specs()[name]
-    msg = f"stage {name!r} is not installed{nearest(name, specs())}; installed are {', '.join(specs())}"
-    raise BadConfig(msg)
+    return one_of(specs(), name, "stage")
 
 
 def nearest(word: str, words: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from contimg.errors import BadConfig
 from contimg.models import instrument as module
+from contimg.models import spec
 from contimg.models.instrument import FileSet, Instrument, Piece, instrument, instruments, pipeline, pipelines
 from contimg.models.survey import FileSetRules
 
@@ -84,7 +85,7 @@ def installed(monkeypatch):
 
     def install(**points):
         found = [EntryPoint(name, value, "contimg.instruments") for name, value in points.items()]
-        monkeypatch.setattr(module, "entry_points", lambda **_: found)
+        monkeypatch.setattr(spec, "entry_points", lambda **_: found)
         module.instruments.cache_clear()
         module.pipelines.cache_clear()
 
