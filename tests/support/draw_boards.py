@@ -90,6 +90,8 @@ def main() -> None:
                     sys.stdout.write(f"{board.name}.png{nothing}\n")
                 names = sorted({f"{alert['labels']['alertname']} ({alert['state']})" for alert in prometheus.alerts()})
                 sys.stdout.write(f"alerts: {', '.join(names) or 'none'}\n")
+                stored = prometheus.instant('count({__name__=~"contimg_.+"})')[0]["value"][1]
+                sys.stdout.write(f"series of Contimg: {stored}\n")
 
 
 if __name__ == "__main__":
