@@ -8,9 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from contimg.errors import BadConfig, BadInput
-from contimg.instruments.comap.recordings import observation_id, pieces_of
-from contimg.instruments.comap.site import source_group
-from contimg.radio.level1 import Level1Header
+from contimg.instruments.comap.site import observation_id, source_group
 
 __all__ = ["Found", "Wish", "library", "obsids_of", "select"]
 
@@ -50,6 +48,8 @@ def library(roots: Sequence[Path]) -> tuple[list[Found], list[str]]:
     BadConfig
         If a directory is not there.
     """
+    from contimg.instruments.comap.recordings import pieces_of  # noqa: PLC0415 - numpy and h5py
+
     found: dict[int, Found] = {}
     told = []
     for root in roots:
@@ -57,7 +57,7 @@ def library(roots: Sequence[Path]) -> tuple[list[Found], list[str]]:
             raise BadConfig(f"level-1 directory {root} does not exist; mend level1_data_paths")
         for path in sorted(root.rglob("comap-*.hd5")):
             try:
-                header: Level1Header = pieces_of(path)[0].header
+                header = pieces_of(path)[0].header
                 size, group = path.stat().st_size, source_group(header.source, header.comment)
                 one = Found(header.obsid, header.source, group, size)
             except (BadInput, OSError, ValueError) as error:

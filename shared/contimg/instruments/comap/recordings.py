@@ -9,20 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from contimg.errors import BadInput
-from contimg.instruments.comap.site import SAMPLE_S
+from contimg.instruments.comap.site import SAMPLE_S, observation_id
 from contimg.models.instrument import FileSet, Piece
 from contimg.models.observation import Description
 from contimg.models.quality import judge
 from contimg.radio.level1 import Level1Header, read_level1_header
 
-__all__ = ["description", "observation_id", "pieces_of"]
+__all__ = ["description", "pieces_of"]
 
 _EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
-
-
-def observation_id(obsid: int) -> str:
-    """Return the id of an observation: its obsid with seven digits."""
-    return f"{obsid:07d}"
 
 
 def pieces_of(path: Path) -> Sequence[Piece]:

@@ -22,6 +22,7 @@ __all__ = [
     "SAMPLE_S",
     "TCMB_K",
     "feed_offsets",
+    "observation_id",
     "source_group",
 ]
 
@@ -51,6 +52,11 @@ def feed_offsets() -> dict[int, tuple[float, float]]:
     scale = PLATE_ARCMIN_PER_MM / 60.0
     rows = csv.DictReader(text.splitlines())
     return {int(row["feed"]): (float(row["x_mm"]) * scale, float(row["y_mm"]) * scale) for row in rows}
+
+
+def observation_id(obsid: int) -> str:
+    """Return the id of an observation: its obsid with seven digits."""
+    return f"{obsid:07d}"
 
 
 def source_group(source: str, comment: str = "") -> str:
