@@ -98,7 +98,7 @@ class Archive:
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         """Hold a lock of the archive; all names of a group carry its id, so one lock guards them."""
-        directory = self.layout.archive / ".locks"
+        directory = self.layout.archive_locks
         with _disk(directory):
             directory.mkdir(parents=True, exist_ok=True)
             handle = os.open(directory / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
@@ -150,7 +150,7 @@ class Archive:
         self._take_back(item)
 
     def _superseded(self, item: PlanItem, task: str) -> Path:
-        return self.layout.archive / "superseded" / task / data_types()[item.type].archive / item.name
+        return self.layout.superseded / task / data_types()[item.type].archive / item.name
 
     def _supersede(self, item: PlanItem, target: Path) -> None:
         """Give the product that a name leads to a second name under ``superseded/``."""

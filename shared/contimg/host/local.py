@@ -181,7 +181,7 @@ class _Machine:
         await self._scan(scanner)
         options, layout = self.options, self.options.layout
         async with contextlib.AsyncExitStack() as stack:
-            nats = NatsServer(layout.state / "nats")
+            nats = NatsServer(layout.nats)
             stack.callback(nats.stop)
             nats.start()  # from the main thread, which lives as long as the server should
             bus = await Bus.connect(nats.url, nats.user, nats.password, shard=SHARD, limits=options.limits)

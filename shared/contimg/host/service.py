@@ -17,7 +17,7 @@ async def serve(process: Process) -> None:
 
     A file that is written there is a wish, one that is edited another, one that is removed is withdrawn.
     """
-    directory = process.layout.state / "config" / "groups"
+    directory = process.layout.wishes
     disk.make(directory)
     resources = FileResources(process.layout, [directory])
     bus = await process.connect()

@@ -29,7 +29,7 @@ class ResourceStore:
     """Groups and surveys of one state directory with their status."""
 
     def __init__(self, layout: Layout) -> None:
-        self.directory = layout.state / "resources"
+        self.directory = layout.resources
 
     def names(self) -> list[str]:
         """Return the names of all groups that were run here."""

@@ -174,7 +174,7 @@ def put(connection: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, 
 
 def database_paths(layout: Layout) -> dict[str, Path]:
     """Return the four databases of the design, and those of instruments that keep one, by name."""
-    return {name: layout.state / f"{name}.sqlite3" for name in (*DATABASES, *instrument_databases())}
+    return {name: layout.database(name) for name in (*DATABASES, *instrument_databases())}
 
 
 def _connect(path: Path, flags: str) -> sqlite3.Connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from contimg.errors import BadInput, Damaged
 from contimg.keeper.records import read_text
@@ -15,15 +14,11 @@ from contimg.volume.layout import Layout
 __all__ = ["load_inputs", "store_inputs"]
 
 
-def _path(layout: Layout, digest: str) -> Path:
-    return layout.state / "inputs" / f"{digest}.json"
-
-
 def store_inputs(layout: Layout, inputs: Mapping[str, Sequence[str]]) -> str:
     """Write inputs {home: [task]} and return their digest; the same inputs have the same one."""
     digest = digest_of(inputs)
-    if not _path(layout, digest).is_file():
-        disk.write(_path(layout, digest), json.dumps(inputs, sort_keys=True))
+    if not layout.inputs(digest).is_file():
+        disk.write(layout.inputs(digest), json.dumps(inputs, sort_keys=True))
     return digest
 
 
@@ -37,7 +32,7 @@ def load_inputs(layout: Layout, digest: str) -> dict[str, list[str]]:
     Damaged
         If the file no longer matches its digest.
     """
-    path = _path(layout, digest)
+    path = layout.inputs(digest)
     if not path.is_file():
         raise BadInput(f"inputs {digest} are not in {path.parent}; ask for the task again")
     try:

@@ -23,7 +23,7 @@ from contimg.keeper.facts import Answers, collect
 from contimg.keeper.index import Index
 from contimg.keeper.inputs import load_inputs, store_inputs
 from contimg.keeper.lock import take_lock
-from contimg.keeper.published import keep_plan, plan_path
+from contimg.keeper.published import keep_plan
 from contimg.keeper.queries import Queries
 from contimg.keeper.records import parse, read_record, read_text, stamp
 from contimg.keeper.reference import ReferenceData
@@ -132,7 +132,7 @@ class Keeper:
 
         It may be registered before that run is (P6: effects come first).
         """
-        plan, copy = keep_plan(self.layout, record.task), plan_path(self.layout, record.task)
+        plan, copy = keep_plan(self.layout, record.task), self.layout.plan(record.task)
         if plan is not None:
             put_plans(self.index, self.layout, [Document(record.task, "", stamp(copy), plan.model_dump_json(), plan)])
         path, content = self.layout.groups / f"{record.group}.json", record.model_dump_json(indent=1)

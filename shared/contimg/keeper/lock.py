@@ -6,7 +6,6 @@ import fcntl
 import os
 import socket
 import time
-from pathlib import Path
 from typing import IO
 
 from contimg.errors import Unavailable
@@ -21,7 +20,7 @@ PAUSE_S = 0.05
 
 def holder(layout: Layout) -> str:
     """Return who holds the keeper's lock, as written by itself; empty when nobody does."""
-    path = layout.state / "keeper.lock"
+    path = layout.keeper_lock
     try:
         with path.open() as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -53,7 +52,7 @@ def take_lock(layout: Layout) -> IO[str]:
     Unavailable
         If another process holds it.
     """
-    path: Path = layout.state / "keeper.lock"
+    path = layout.keeper_lock
     handle = path.open("a+")
     if not _taken(handle):
         handle.seek(0)

@@ -19,15 +19,10 @@ from contimg.volume import disk
 from contimg.volume.attempt import MANIFEST
 from contimg.volume.layout import Layout
 
-__all__ = ["group_record", "keep_plan", "plan_path", "points_at", "product_rows", "published_names"]
+__all__ = ["group_record", "keep_plan", "points_at", "product_rows", "published_names"]
 
 PLAN = "plan"
 """Role of the product that says what a group publishes."""
-
-
-def plan_path(layout: Layout, task: str) -> Path:
-    """Return the copy of the plan that a run made; like manifests the copies outlive the runs."""
-    return layout.state / "plans" / f"{task}.json"
 
 
 def keep_plan(layout: Layout, task: str) -> Plan | None:
@@ -49,7 +44,7 @@ def keep_plan(layout: Layout, task: str) -> Plan | None:
     published = [item for item in manifest.products if item.type in data_types() and data_types()[item.type].archive]
     own = [plan_item(item, task, plan.group, plan.date, directory=False) for item in published]
     full = plan.model_copy(update={"items": (*plan.items, *own)})
-    disk.write(plan_path(layout, task), full.model_dump_json())
+    disk.write(layout.plan(task), full.model_dump_json())
     return full
 
 

@@ -148,6 +148,10 @@ class Layout:
         """One lock file per task; never deleted."""
         return self.stage_base / ".locks"
 
+    def cache(self, library: str) -> Path:
+        """Return where a library keeps what it compiled or computed; losing it costs time alone."""
+        return self.stage_base / ".cache" / library
+
     # -- raw files and archive --------------------------------------------------------------------------------------
 
     @property
@@ -182,6 +186,16 @@ class Layout:
         """Published products on the bulk disk."""
         return self._fixed("CONTIMG_PUBLISHED_PRODUCTS_DIR")
 
+    @property
+    def archive_locks(self) -> Path:
+        """One lock file per group or task that is being published."""
+        return self.archive / ".locks"
+
+    @property
+    def superseded(self) -> Path:
+        """Second names of published products whose name leads to a later one now, by task."""
+        return self.archive / "superseded"
+
     # -- state ------------------------------------------------------------------------------------------------------
 
     @property
@@ -210,7 +224,39 @@ class Layout:
     @property
     def databases(self) -> dict[str, Path]:
         """The four indexes of the design."""
-        return {n: self.state / f"{n}.sqlite3" for n in ("ingest", "products", "cal_registry", "data_registry")}
+        return {name: self.database(name) for name in ("ingest", "products", "cal_registry", "data_registry")}
+
+    def database(self, name: str) -> Path:
+        """Return where an index lies, also one that an instrument keeps."""
+        return self.state / f"{name}.sqlite3"
+
+    @property
+    def keeper_lock(self) -> Path:
+        """Held by the one keeper that serves this state directory."""
+        return self.state / "keeper.lock"
+
+    def plan(self, task: str) -> Path:
+        """Return the copy of the plan that a run made; like manifests the copies outlive the runs."""
+        return self.state / "plans" / f"{task}.json"
+
+    def inputs(self, digest: str) -> Path:
+        """Return where inputs lie that were too many for a message."""
+        return self.state / "inputs" / f"{digest}.json"
+
+    @property
+    def resources(self) -> Path:
+        """What was run here: groups and surveys with their status."""
+        return self.state / "resources"
+
+    @property
+    def wishes(self) -> Path:
+        """YAML files of groups and surveys that a host as a process of its own follows."""
+        return self.state / "config" / "groups"
+
+    @property
+    def nats(self) -> Path:
+        """Directory of the message server that a run on one machine starts."""
+        return self.state / "nats"
 
     @property
     def observations(self) -> Path:

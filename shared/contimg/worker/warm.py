@@ -84,7 +84,7 @@ def child_environment(layout: Layout) -> dict[str, str]:
     Their caches lie on the fast disk: in a container there is no home, and all else is read-only.
     """
     libraries = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
-    caches = {variable: str(layout.stage_base / ".cache" / name) for variable, name in libraries.items()}
+    caches = {variable: str(layout.cache(name)) for variable, name in libraries.items()}
     return caches | os.environ | layout.as_environment() | thread_environment()
 
 

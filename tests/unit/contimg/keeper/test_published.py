@@ -9,7 +9,6 @@ from keeper_site import everything
 
 from contimg.errors import Damaged
 from contimg.keeper.keeper import Keeper
-from contimg.keeper.published import plan_path
 from contimg.keeper.queries import Chosen
 from contimg.models.quality import Verdict
 
@@ -118,9 +117,9 @@ def test_a_damaged_plan_is_listed_by_the_scan_and_refused_at_registration(site, 
     with Keeper(layout) as keeper:
         keeper.register_run(*mosaic)
         task = published(site, keeper, [mosaic])
-        plan_path(layout, task).write_text("{")
+        layout.plan(task).write_text("{")
         report = keeper.scan()
-        assert list(report.damaged) == [str(plan_path(layout, task))]
+        assert list(report.damaged) == [str(layout.plan(task))]
         (layout.run("metadata", task) / "plan_g.json").write_text('{"group": 1}')
         with pytest.raises(Damaged, match=r"plan_g.json is no Plan: .*; restore it"):
             keeper.register_group(site.group(task))

@@ -34,6 +34,12 @@ HOMES = {
 """As the design draws the tree."""
 
 DIRECTORIES = {
+    "archive_locks": "/d/products/.locks",
+    "superseded": "/d/products/superseded",
+    "keeper_lock": "/d/state/keeper.lock",
+    "nats": "/d/state/nats",
+    "resources": "/d/state/resources",
+    "wishes": "/d/state/config/groups",
     "products": "/s/products",
     "failed": "/s/workspace/failed",
     "locks": "/s/.locks",
@@ -90,7 +96,7 @@ MOVED = {
     "CONTIMG_PRODUCTS_DIR": {"products", "home catalog", "home metadata", "home comap_map"},
     "CONTIMG_WORKSPACE_DIR": {"active"},
     "CONTIMG_INCOMING_DIR": {"incoming"},
-    "CONTIMG_PUBLISHED_PRODUCTS_DIR": {"archive"},
+    "CONTIMG_PUBLISHED_PRODUCTS_DIR": {"archive", "archive_locks", "superseded"},
     "CONTIMG_CATALOG_DIR": {"reference catalog"},
     "CONTIMG_COMAP_LEVEL2_DIR": {"home level2"},
     "CONTIMG_COMAP_MAPS_DIR": {"home comap_map"},
@@ -206,3 +212,10 @@ def test_a_name_of_reference_data_leads_nowhere_else(name):
 def test_raw_files_arrive_somewhere():
     with pytest.raises(BadConfig, match="CONTIMG_INCOMING_DIR names no directory"):
         Layout.from_environment({"CONTIMG_INCOMING_DIR": ":"})
+
+
+def test_files_by_name():
+    assert str(PLAIN.plan("t")) == "/d/state/plans/t.json"
+    assert str(PLAIN.inputs("d")) == "/d/state/inputs/d.json"
+    assert str(PLAIN.database("toy")) == "/d/state/toy.sqlite3"
+    assert str(PLAIN.cache("numba")) == "/s/.cache/numba"
