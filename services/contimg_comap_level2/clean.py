@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from contimg.instruments.comap.modules import PostBinArgs
-from contimg_comap_level2.kernels import pair_rms
-from contimg_comap_level2.noise1 import CLIP
+from contimg_comap_level2.kernels import CLIP, pair_rms
 from contimg_comap_level2.work import Module, Work
 
 __all__ = ["PostBinCleaning", "clean", "running_median"]

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from contimg.instruments.comap.modules import GainArgs
 from contimg.instruments.comap.site import BINS, FEEDS, NATIVE_CHANNELS, SAMPLE_S
 from contimg.models.quality import judge
-from contimg_comap_level2.kernels import pair_rms, project
-from contimg_comap_level2.noise1 import CLIP
+from contimg_comap_level2.kernels import CLIP, pair_rms, project
 from contimg_comap_level2.work import Block, BlockModule, Work
 
 __all__ = ["GainFilterAndBin", "Sums", "channel_mask", "gain_of"]
@@ -159,7 +158,7 @@ class GainFilterAndBin(BlockModule[GainArgs]):
         """Add a band."""
         scan = self._open = self._open or _Scan.empty(work.level1.shape[1], block)
         first, last = work.gain_between(block.row, block.band, block.start, block.stop)
-        rms = pair_rms(block.power, CLIP) / (0.5 * (first + last))
+        rms = block.rms / (0.5 * (first + last))
         good = self._good(work, block, first, last, rms)
         if good.any():
             self._add(work, scan, block, np.stack([1.0 / first, 1.0 / last]), rms, good)

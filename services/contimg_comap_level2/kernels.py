@@ -6,9 +6,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["airmass_sums", "mend", "pair_rms", "project"]
+__all__ = ["CLIP", "airmass_sums", "mend", "pair_rms", "project"]
 
 Floats = NDArray[np.float64]
+CLIP = 6.0
+"""Differences of neighbouring samples beyond so many sigma are spikes, no noise."""
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be split over the lanes of a register; NaN keep their meaning."""
 TILE = 1024

@@ -7,13 +7,9 @@ from numpy.typing import NDArray
 
 from contimg.instruments.comap.modules import NoArgs
 from contimg.instruments.comap.site import FEEDS
-from contimg_comap_level2.kernels import pair_rms
 from contimg_comap_level2.work import Block, BlockModule, Work
 
-__all__ = ["CLIP", "NoiseStatsLevel1"]
-
-CLIP = 6.0
-"""Differences beyond so many sigma are spikes."""
+__all__ = ["NoiseStatsLevel1"]
 
 
 class NoiseStatsLevel1(BlockModule[NoArgs]):
@@ -29,7 +25,7 @@ class NoiseStatsLevel1(BlockModule[NoArgs]):
         """Add one scan."""
         del work
         samples = block.stop - block.start
-        self._squares[block.feed - 1, block.band] += samples * pair_rms(block.power, CLIP) ** 2
+        self._squares[block.feed - 1, block.band] += samples * block.rms**2
         self._samples[block.feed - 1, block.band] += samples
 
     def finish(self, work: Work) -> None:

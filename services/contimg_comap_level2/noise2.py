@@ -12,8 +12,7 @@ from scipy.optimize import minimize
 from contimg.instruments.comap.modules import NoiseArgs
 from contimg.instruments.comap.site import BINS, FEEDS, SAMPLE_S
 from contimg.models.quality import judge
-from contimg_comap_level2.kernels import pair_rms
-from contimg_comap_level2.noise1 import CLIP
+from contimg_comap_level2.kernels import CLIP, pair_rms
 from contimg_comap_level2.work import Module, Work
 
 __all__ = ["NoiseFit", "NoiseStatsLevel2", "fit_noise", "without_spikes"]

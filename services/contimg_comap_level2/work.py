@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from contimg.instruments.comap.site import GROUND_FEED
 from contimg.models.quality import Figure
 from contimg.radio.level1 import Level1
 from contimg.radio.level2 import Level2Writer
+from contimg_comap_level2.kernels import CLIP, pair_rms
 
 __all__ = ["Block", "BlockModule", "Module", "Work"]
 
@@ -100,6 +102,11 @@ class Block:
     """Samples that had NaN, (channel,)."""
     elevation: Floats
     """(time,) [deg]."""
+
+    @cached_property
+    def rms(self) -> Floats:
+        """Return the noise of each channel in this scan without spikes, shape (channel,) [counts]."""
+        return np.asarray(pair_rms(self.power, CLIP))
 
     @property
     def airmass(self) -> Floats:
