@@ -47,6 +47,8 @@ build() { # IMAGE
   say "building contimg-$1"
   buildah bud -q --isolation chroot --network host "${arguments[@]}" -t "$name:${KEYS[$1]}" \
     -f "$ROOT/Dockerfiles/$1.Dockerfile" "$ROOT" >"$LAYOUT.log" 2>&1 || { tail -30 "$LAYOUT.log" >&2; die "contimg-$1 could not be built"; }
+  # buildah 1.28 forgets the container of a stage without commands, which the file of every service has.
+  buildah containers -q --filter name=contimg-source-working-container | xargs -r buildah rm >/dev/null
 }
 
 make() { # IMAGE, after its parents
