@@ -1,6 +1,7 @@
 """How many generated sequences a test tries: ``CONTIMG_HYPOTHESIS=soak`` for the long run, else ``ci``.
 
-Importing this module registers the profiles and takes time limits off all other tests; a test takes ``settings(settings.get_profile(profiles.NAME))``.
+Importing this module registers the profiles and takes time limits off all other tests; a test takes
+``settings(settings.get_profile(profiles.NAME))``.
 """
 
 from __future__ import annotations
