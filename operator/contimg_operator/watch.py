@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +18,7 @@ import structlog
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession, TCPConnector
 from prometheus_client import Gauge
 
+from contimg.errors import Unavailable
 from contimg.process import in_daemon
 from contimg_operator.api import CALLS, GROUP, VERSION, Body
 from contimg_operator.cluster import KINDS
@@ -26,48 +27,56 @@ __all__ = ["watch"]
 
 _WATCH_S = 240
 """A watch is ended by the server after so long, by the client 20 s later."""
-_AGAIN_S = 5.0
+_SILENT_S = 600.0
+"""Where not one watch was renewed for so long kopf hangs: the process is to be started again."""
+_BACKOFFS = (1, 2, 4, *(10,) * 100_000)
+"""Pauses between tries [s]; kopf does not survive a request that it gives up, so it never does."""
 ALIVE = Gauge(
     "contimg_watch_timestamp_seconds", "When the watch of a resource told something or was renewed.", ["resource"]
 )
+_SEEN: dict[str, float] = {}
+"""The same by the monotonic clock."""
 _log = structlog.get_logger(__name__)
 Note = Callable[[str, str | None, Body], None]
 """Takes plural, kind (None: it was there at the start) and the object."""
 
 
 async def watch(namespace: str, note: Note) -> None:
-    """Hand over what the watch tells, in the running loop, until cancelled."""
-    loop, stop, context = asyncio.get_running_loop(), threading.Event(), contextvars.copy_context()
+    """Hand over what the watch tells, in the running loop, until cancelled.
+
+    Raises
+    ------
+    Unavailable
+        If the watch stands still: only another process helps.
+    """
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
     _speak_json()
 
     def hand_over(plural: str, kind: str | None, body: Body) -> None:
-        if not stop.is_set():
+        if not loop.is_closed():
             loop.call_soon_threadsafe(note, plural, kind, body)
 
-    try:
-        await in_daemon(lambda: context.run(_follow, namespace, hand_over, stop))
-    finally:
-        stop.set()
+    running = asyncio.ensure_future(in_daemon(lambda: context.run(asyncio.run, _serve(namespace, hand_over))))
+    _SEEN.update(dict.fromkeys(KINDS, time.monotonic()))
+    while not running.done() and time.monotonic() - max(_SEEN.values()) < _SILENT_S:
+        await asyncio.wait({running}, timeout=_SILENT_S / 20)
+    why = f"ended ({running.exception()})" if running.done() else "stands still"
+    raise Unavailable(f"the watch on the API server {why}; the operator ends and is to be started again")
 
 
-def _follow(namespace: str, note: Note, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            asyncio.run(_serve(namespace, note))
-        except Exception as error:  # noqa: BLE001 - whatever ends kopf (a right that was taken away, say) may pass
-            _log.warning("the watch ended and is begun again", error=f"{type(error).__name__}: {error}")
-        stop.wait(_AGAIN_S)
+def _alive(plural: str) -> None:
+    ALIVE.labels(plural).set_to_current_time()
+    _SEEN[plural] = time.monotonic()
 
 
 async def _serve(namespace: str, note: Note) -> None:
-    """Run kopf; without a flag to stop it: a thread that waits for one keeps a kopf that failed from ending."""
     registry = kopf.OperatorRegistry()
     for plural in KINDS:
         _listen(registry, plural, note)
     kopf.on.login(registry=registry, id="login")(_login)
     settings = kopf.OperatorSettings()
     settings.process.ultimate_exiting_timeout = None  # else it ends the whole process ten minutes later
-    settings.networking.error_backoffs = (1, 2, 4)
+    settings.networking.error_backoffs = _BACKOFFS
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = _WATCH_S
@@ -98,14 +107,14 @@ async def _counted(request: ClientRequest, handler: ClientHandlerType) -> Client
     finally:
         CALLS.labels(verb, resource, str(code)).inc()
     if resource in KINDS and response.ok:
-        ALIVE.labels(resource).set_to_current_time()
+        _alive(resource)
     return response
 
 
 def _listen(registry: kopf.OperatorRegistry, plural: str, note: Note) -> None:
     @kopf.on.event(GROUP, VERSION, plural, registry=registry, id=f"note-{plural}")  # type: ignore[untyped-decorator]
     async def told(event: Any, **_: Any) -> None:
-        ALIVE.labels(plural).set_to_current_time()
+        _alive(plural)
         note(plural, event["type"], event["object"])
 
 
