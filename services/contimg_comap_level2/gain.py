@@ -150,6 +150,7 @@ class GainFilterAndBin(BlockModule[GainArgs]):
         self._frequency = work.level1.array("spectrometer/frequency")
         self._centres = np.full((FEEDS, bands, BINS), np.nan)
         self._widths = np.full((FEEDS, bands, BINS), np.nan)
+        self._factors = np.full((FEEDS, bands, len(work.found_scans())), np.nan)
         self._rms: list[float] = []
         self._gains: list[float] = []
         self._open: _Scan | None = None
@@ -174,10 +175,13 @@ class GainFilterAndBin(BlockModule[GainArgs]):
     def _add(self, work: Work, scan: _Scan, block: Block, scale: Floats, rms: Floats, good: NDArray[np.bool_]) -> None:
         channels = len(good)
         airmass = block.airmass - block.airmass.mean()
-        level = _levels(block.power, scale, good)
         lean = np.zeros(channels)
         if work.tau is not None and np.ptp(block.elevation) >= _LEAST_RANGE_DEG:
             lean = np.nan_to_num(work.tau[block.feed - 1, block.band, :, block.scan])
+        factor = work.sky_factor(block.row, block.start, block.stop, float(np.median(lean[good])))
+        self._factors[block.feed - 1, block.band, block.scan] = factor
+        scale, rms, lean = scale / factor, rms / factor, lean / factor
+        level = _levels(block.power, scale, good)
         frequency = self._frequency[block.band]
         v = (frequency - 30.0) / 4.0
         place = np.where(good, np.arange(channels) * BINS // channels, -1)
@@ -234,6 +238,7 @@ class GainFilterAndBin(BlockModule[GainArgs]):
         """Write the frequencies of the bins."""
         work.out.put("level2/central_freqs", self._centres, "GHz")
         work.out.put("level2/bandwidths", self._widths, "GHz")
+        work.out.put("level2/vane/sky_factor", self._factors)
         work.figures.append(judge("level2.noise", float(np.median(self._rms)) if self._rms else None, "K"))
         work.figures.append(judge("level2.gain_rms", float(np.median(self._gains)) if self._gains else None))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from contimg.errors import BadInput
 from contimg.instruments.comap.modules import SystemTemperatureArgs
-from contimg.instruments.comap.site import AMBIENT_VANE
+from contimg.instruments.comap.site import AMBIENT_VANE, TCMB_K
 from contimg.models.quality import judge
 from contimg.radio.level1 import Level1
 from contimg_comap_level2.work import Module, Work
@@ -140,7 +140,10 @@ class SystemTemperature(Module[SystemTemperatureArgs]):
         hot, cold = (np.full((len(events), rows, bands, channels), np.nan) for _ in range(2))
         for number, event in enumerate(events):
             _means(level1, event, hot[number], cold[number])
-        work.t_sys, work.gain = vane_gain(hot, cold, t_hot, self.args.t_cold)
+        t_cold = TCMB_K if self.args.t_cold == "atmosphere" else self.args.t_cold
+        work.t_sys, work.gain = vane_gain(hot, cold, t_hot, t_cold)
+        if self.args.t_cold == "atmosphere":
+            work.hot_above_k, work.event_airmass = t_hot - TCMB_K, _airmass(level1, events)
         mjd = level1.mjd
         work.events = np.array([0.5 * (mjd[event.start] + mjd[event.stop - 1]) for event in events])
         work.out.put("level2/vane/system_temperature", work.t_sys, "K")
@@ -150,6 +153,13 @@ class SystemTemperature(Module[SystemTemperatureArgs]):
         median = float(np.nanmedian(on_sky)) if np.isfinite(on_sky).any() else None
         work.figures.append(judge("level2.t_sys", median, "K", degraded_below=10.0, degraded_above=100.0))
         work.figures.append(judge("level2.vane_events", float(len(events))))
+
+
+def _airmass(level1: Level1, events: list[Event]) -> Floats:
+    """Return 1 / sin(elevation) of every feed in the middle of each event, (event, row)."""
+    middle = [(event.start + event.stop) // 2 for event in events]
+    elevation = np.stack([level1.pointing(row)[1][middle] for row in range(level1.shape[0])], axis=1)
+    return np.asarray(1.0 / np.sin(np.radians(elevation)))
 
 
 def _means(level1: Level1, event: Event, hot: Floats, cold: Floats) -> None:

@@ -40,6 +40,10 @@ class Work:
     """(event, row, band, channel) [counts/K]."""
     t_sys: Floats | None = None
     """(event, row, band, channel) [K]."""
+    event_airmass: Floats | None = None
+    """(event, row), a pure number."""
+    hot_above_k: float | None = None
+    """Vane above the microwave background, when the atmosphere in front of the open vane counts [K]."""
     tau: Floats | None = None
     """Slope with airmass, (19, band, channel, scan) [K]."""
     figures: list[Figure] = field(default_factory=list)
@@ -62,6 +66,17 @@ class Work:
         if self.scans is None:
             raise BadConfig("the scans are not known; let FindScans stand earlier in the pipeline")
         return self.scans
+
+    def sky_factor(self, row: int, start: int, stop: int, tau_k: float) -> float:
+        """Return the true gain over that of the vane, which took the sky for the microwave background alone.
+
+        With a slope of ``tau_k`` K per airmass at the vane's gain G: (hot − cold + G tau A) / (T_hot − T_cmb) / G.
+        """
+        if self.hot_above_k is None or self.event_airmass is None or self.events is None:
+            return 1.0
+        middle = float(self.level1.mjd[(start + stop) // 2])
+        airmass = float(np.interp(middle, self.events, self.event_airmass[:, row]))
+        return 1.0 + tau_k * airmass / self.hot_above_k
 
     def gain_between(self, row: int, band: int, start: int, stop: int) -> tuple[Floats, Floats]:
         """Return the gain of a feed and band at two samples, linear between vane events, (channel,) each [counts/K].

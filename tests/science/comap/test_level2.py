@@ -46,10 +46,11 @@ def test_t3_vane_chain_without_atmosphere(quiet):
 
 
 def test_t3_atmosphere_biases_the_vane_as_known(tmp_path):
-    path = simulated(tmp_path, gain_rms=0.0, spikes=0)
+    path = simulated(tmp_path, gain_rms=0.0, spikes=0, sources=(), plane_k=0.0)
     with h5py.File(level2_of(path, tmp_path / "out", calls(GainFilterAndBin={}))) as file:
         t_sys, gain = file["level2/vane/system_temperature"][0, 0], file["level2/vane/gain"][0, 0]
         elevation = file["spectrometer/pixel_pointing/pixel_el"][0, :1000].mean()
+        factor = file["level2/vane/sky_factor"][0]
     one = truth(path)["feeds"]["1"]
     good = t_sys > 0
     air = 8.0 / np.sin(np.radians(elevation))
@@ -57,6 +58,7 @@ def test_t3_atmosphere_biases_the_vane_as_known(tmp_path):
     receiver = np.array(one["receiver_k"])[good]
     expected = (hot - cold - air) / (hot - cold)
     assert np.median(gain[good] / np.array(one["counts_per_k"])[good]) == pytest.approx(expected, abs=0.003)
+    assert np.nanmedian(factor) * expected == pytest.approx(1.0, abs=0.005)  # what level 2 is divided by
     assert np.median(t_sys[good] / ((receiver + air) / expected)) == pytest.approx(1.0, abs=0.005)
 
 

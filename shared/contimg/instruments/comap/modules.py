@@ -73,8 +73,9 @@ class CreateArgs(Model):
 class SystemTemperatureArgs(Model):
     """How the vane is read."""
 
-    t_cold: Annotated[float, Field(ge=0, le=100)] = 2.73
-    """Temperature behind the open vane [K]; the atmosphere is then part of the system temperature."""
+    t_cold: Annotated[float, Field(ge=0, le=100)] | Literal["atmosphere"] = 2.73
+    """Temperature of the sky in front of the open vane [K]. ``atmosphere``: 2.73 K and the slope with airmass that
+    AtmosphereInObservation finds; GainFilterAndBin then divides each scan by what the gain was too small."""
 
 
 class ScanArgs(Model):
@@ -177,6 +178,7 @@ class Call:
 
 DEFAULT_CALLS: dict[str, dict[str, Any]] = {
     **{name: {} for name in MODULES},
+    "SystemTemperature": {"t_cold": "atmosphere"},
     "GainFilterAndBin": {"gain_filter_name": "GainFilterWithPrior"},
     "PostBinCleaning": {"medfilt_length": 3000},
     "NoiseStatsLevel2": {"target_tod_datasets": ["binned_filtered_data", "binned_data"]},
