@@ -37,7 +37,7 @@ def write(path: Path, wanted: MapRequest, found: Gathered, solution: Solution, c
         hdus.append(fits.ImageHDU(image, own, name) if name else fits.PrimaryHDU(image, own))
     names = fits.Column("OBSID", "16A", array=np.array(found.obsids, "S16"))
     hdus.append(fits.BinTableHDU.from_columns([names], name="OBSIDS"))
-    fits.HDUList(hdus).writeto(path, checksum=True)
+    fits.HDUList(hdus).writeto(path)
 
 
 def _image(values: NDArray[np.float64], found: Gathered, empty: float) -> NDArray[np.float32]:

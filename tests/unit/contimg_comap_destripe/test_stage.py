@@ -62,9 +62,7 @@ def test_the_same_task_gives_the_same_bytes(level2, tmp_path):
     for name in ("a", "b"):
         made(level2, tmp_path / name, name="m1")
     one, other = (next((tmp_path / name).glob("*.fits")).read_bytes() for name in ("a", "b"))
-    assert len(one) == len(other)
-    with fits.open(next((tmp_path / "a").glob("*.fits"))) as a, fits.open(next((tmp_path / "b").glob("*.fits"))) as b:
-        np.testing.assert_array_equal(a[0].data, b[0].data)
+    assert one == other
 
 
 def test_members_that_are_missing_degrade(level2, tmp_path):
