@@ -9,8 +9,11 @@ import pytest
 from cluster.release import Release, kubectl, node
 from waiting import until
 
-CORE, MEMORY = 0.10, 1.5 * 2**30
-"""Of one core, and bytes, for all pods together."""
+CORE = 0.10
+"""Of one core, for all pods together."""
+WARM, COLD = 3.0 * 2**30, 1.5 * 2**30
+"""Bytes of all pods together, the page cache that the kernel counts as used included. Children of the stages stay warm for
+``child_idle_s`` after their last task; with the tenth of the real times that is three minutes."""
 
 
 def usage(release: Release) -> dict[str, tuple[float, float]]:
@@ -23,8 +26,8 @@ def usage(release: Release) -> dict[str, tuple[float, float]]:
     }
 
 
-@pytest.mark.parametrize("window_s", [60, pytest.param(600, marks=pytest.mark.slow)])
-def test_idle_pods_take_little(release: Release, window_s: int) -> None:
+@pytest.mark.parametrize(("window_s", "memory"), [(60, WARM), pytest.param(600, COLD, marks=pytest.mark.slow)])
+def test_idle_pods_take_little(release: Release, window_s: int, memory: float) -> None:
     start, before = time.monotonic(), usage(release)
     until(lambda: time.monotonic() - start > window_s, window_s + 10)
     took, after = time.monotonic() - start, usage(release)
@@ -35,4 +38,4 @@ def test_idle_pods_take_little(release: Release, window_s: int) -> None:
     total = sum(bytes_ for _, bytes_ in after.values())
     print(f"  {'all':<40} {100 * sum(cores.values()):5.2f} % of a core  {total / 2**20:7.1f} MiB")
     assert sum(cores.values()) <= CORE
-    assert total <= MEMORY
+    assert total <= memory
