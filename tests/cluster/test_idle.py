@@ -12,8 +12,8 @@ from waiting import until
 CORE = 0.10
 """Of one core, for all pods together."""
 WARM, COLD = 3.0 * 2**30, 1.5 * 2**30
-"""Bytes of all pods together, the page cache that the kernel counts as used included. Children of the stages stay warm for
-``child_idle_s`` after their last task; with the tenth of the real times that is three minutes."""
+"""Bytes of all pods together, page cache that the kernel counts as used included. Children of the stages stay warm
+for ``child_idle_s`` after their last task; with the tenth of the real times that is three minutes."""
 
 
 def usage(release: Release) -> dict[str, tuple[float, float]]:
