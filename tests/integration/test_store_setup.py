@@ -96,6 +96,15 @@ def test_a_bucket_that_is_gone_is_named(publisher, minio, environment):
     main(environment)
 
 
+def test_a_changed_secret_counts_from_the_next_set_up(publisher, environment):
+    changed = {"PUBLISHER_SECRET_KEY": "another-secret"}
+    main(environment | changed)
+    with pytest.raises(BadConfig, match="refuses access key 'publisher'"):
+        ObjectStore(publisher).check()
+    ObjectStore(replace(publisher, secret_key=changed["PUBLISHER_SECRET_KEY"])).check()
+    main(environment)
+
+
 def test_a_wrong_key_of_root_is_named(environment):
     with pytest.raises(BadConfig, match="refuses access key 'root-of-test'"):
         main(environment | {"CONTIMG_S3_SECRET_KEY": "wrong"})
