@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import prev_fast_len
 from scipy.ndimage import median_filter
 from scipy.optimize import minimize
 
@@ -44,7 +45,8 @@ _NOTHING = NoiseFit(float("nan"), float("nan"), float("nan"))
 
 def _spectrum(series: Floats, sample_s: float) -> tuple[Floats, Floats, Floats]:
     """Return frequency, power and number of modes of the bins: trend removed, Hann taper."""
-    n = len(series)
+    n = prev_fast_len(len(series), real=True)
+    series = series[:n]
     t = np.linspace(-1.0, 1.0, n)
     centred = series - series.mean()
     centred = centred - t * (centred @ t) / (t @ t)

@@ -5,6 +5,7 @@ One reader and one writer. The numbers of a feed and band are read scan by scan 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _NEEDED = (
     "spectrometer/pixel_pointing/pixel_az",
     "spectrometer/pixel_pointing/pixel_el",
 )
+_SIEVE_BYTES = 512
 _FIRST_MJD, _LAST_MJD = 33282.0, 106331.0
 """1950 and 2150 [d]."""
 
@@ -155,8 +157,16 @@ def open_level1(path: Path) -> Iterator[Level1]:
     """
     with opened(path) as file:
         _check(Level1(path, file))
-    with h5py.File(path, "r", locking=False) as file:  # what is wrong from here on is no fault of the file
+    with _without_sieve(path) as file:  # what is wrong from here on is no fault of the file
         yield Level1(path, file)
+
+
+def _without_sieve(path: Path) -> h5py.File:
+    """Open a file so that a short piece of a long row costs no 64 KiB: vane events are such pieces."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_sieve_buf_size(_SIEVE_BYTES)
+    access.set_file_locking(False, True)
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, access))
 
 
 def _check(level1: Level1) -> None:
