@@ -149,6 +149,10 @@ def run(
         options = LocalOptions(layout, paths, "none", jobs or processors())
         outcomes = run_files(options, console, quiet=json_)
         report(outcomes, console, json_=json_)
+        for outcome in outcomes:
+            degraded = outcome.status.condition("Degraded")
+            if degraded is not None and degraded.status == "True":
+                console.print(f"{outcome.group}: {degraded.message}", markup=False, soft_wrap=True)
         for group in step.groups:
             _appear(group, layout)
         code = exit_code(outcomes)
