@@ -55,14 +55,13 @@ class Api:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._objects, self._core, self.namespace = CustomObjectsApi(client), CoreV1Api(client), namespace
 
-    async def listed(self, plural: str) -> AsyncIterator[tuple[Body, int]]:
-        """Yield every object, each with the version of the list."""
+    async def listed(self, plural: str) -> AsyncIterator[tuple[list[Body], int]]:
+        """Yield the objects by pages, one at least, each with the version of the list."""
         more: dict[str, str] = {}
         while True:
             function = self._objects.list_namespaced_custom_object
             page = await self._call("list", plural, function, limit=_PAGE, **more)
-            for body in page["items"]:
-                yield body, int(page["metadata"]["resourceVersion"])
+            yield page["items"], int(page["metadata"]["resourceVersion"])
             if not page["metadata"].get("continue"):
                 return
             more = {"_continue": page["metadata"]["continue"]}

@@ -130,17 +130,26 @@ class ClusterResources:
         ------
         Unavailable
             If the API server does not answer.
+        Conflict
+            If it does not know our resources.
         """
         for plural in KINDS:
-            seen, at = set[str](), 0
-            async for body, version in self._api.listed(plural):
-                at = version
+            try:
+                await self._load(plural)
+            except Conflict as error:
+                raise Conflict(f"{error}; are the definitions of the chart installed?") from error
+        self._listed = time.monotonic()
+
+    async def _load(self, plural: str) -> None:
+        """List a kind, and forget what is not there any more."""
+        seen, at = set[str](), 0
+        async for bodies, at in self._api.listed(plural):
+            for body in bodies:
                 seen.add(body["metadata"]["name"])
                 self._take((plural, body["metadata"]["name"]), body)
-            for key, known in list(self._known.items()):
-                if key[0] == plural and key[1] not in seen and known.version <= at:
-                    self._forget(key)
-        self._listed = time.monotonic()
+        for key, known in list(self._known.items()):
+            if key[0] == plural and key[1] not in seen and known.version <= at:
+                self._forget(key)
 
     def _take(self, key: Key, body: Body) -> bool:
         """Remember an object, unless it is known as it is or newer; the echo of what we wrote says nothing."""
@@ -151,7 +160,7 @@ class ClusterResources:
         return True
 
     def _forget(self, key: Key) -> None:
-        del self._known[key]
+        self._known.pop(key, None)
         self._events.forget(key[1])
 
     # -- what is written ----------------------------------------------------------------------------------------
@@ -175,21 +184,19 @@ class ClusterResources:
         try:
             self._take(key, await self._api.get(*key))
         except Conflict:  # it is gone
-            self._known.pop(key, None)
+            self._forget(key)
 
     async def _ship(self) -> None:
         """Add the pipelines of the release that are not there; one that is there never changes."""
         for name, pipeline in self._shipped.items():
             known = self._known.get(("pipelines", name))
             if known is None:
-                await self._add(pipeline)
-            elif (
-                isinstance(known.resource, Pipeline)
-                and known.resource.spec != pipeline.spec
-                and name not in self._differing
-            ):
-                self._differing.add(name)
-                _log.warning("a pipeline differs from the one of this release; it is used as it is", pipeline=name)
+                try:
+                    await self._add(pipeline)
+                except ContimgError as error:  # groups of other pipelines go on
+                    self._differ(name, f"a pipeline could not be created, groups use it all the same: {error}")
+            elif isinstance(known.resource, Pipeline) and known.resource.spec != pipeline.spec:
+                self._differ(name, "a pipeline differs from the one of this release; it is used as it is")
 
     def _differ(self, what: str, words: str) -> None:
         if what not in self._differing:

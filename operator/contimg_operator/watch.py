@@ -122,7 +122,7 @@ class _Forward(logging.Handler):
     """kopf logs by the standard library; its errors become JSON lines like all others."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _log.warning(record.getMessage(), logger=record.name)
+        _log.warning(record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
 def _speak_json() -> None:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contimg.engine.status import refused
+from contimg.errors import Unavailable
 from contimg.host.resources import Conflict
 from contimg.models.group import ObservationGroup
 from contimg.models.instrument import pipelines
@@ -38,11 +40,9 @@ class MemoryApi:
         self.objects[plural, name] = body
         return body
 
-    async def listed(self, plural: str) -> AsyncIterator[tuple[Body, int]]:
+    async def listed(self, plural: str) -> AsyncIterator[tuple[list[Body], int]]:
         self.calls.append(f"list {plural}")
-        for (kind, _), body in list(self.objects.items()):
-            if kind == plural:
-                yield body, self.version
+        yield [body for (kind, _), body in self.objects.items() if kind == plural], self.version
 
     async def get(self, plural: str, name: str) -> Body:
         self.calls.append(f"get {plural}")
@@ -137,6 +137,26 @@ async def test_what_was_deleted_while_no_watch_was_there_is_gone_when_it_begins_
     assert set(await groups(resources)) == {"stays"}
 
 
+async def test_the_last_object_of_a_kind_is_missed_like_any_other(api, resources):
+    api.put("only")
+    assert set(await groups(resources)) == {"only"}
+    del api.objects["observationgroups", "only"]
+    await resources.load()
+    assert await groups(resources) == {}
+
+
+async def test_the_events_of_a_group_that_is_found_gone_are_forgotten(api, resources):
+    for _ in range(2):
+        api.put("g")
+        (group,) = (await groups(resources)).values()
+        await resources.put_status(group, refused(group, NOW, None, "no"))
+        now = api.objects.pop(("observationgroups", "g"))
+        with pytest.raises(Conflict):
+            await resources.put_status(group.model_validate(now), refused(group, NOW, None, "other"))
+        resources._listed = float("-inf")
+    assert [call for call in api.calls if call.startswith("event")] == ["event BadConfig 1"] * 2
+
+
 async def test_the_deletion_of_an_older_object_of_this_name_is_no_deletion(api, resources):
     old = api.put("g", uid="old")
     resources.note("observationgroups", "ADDED", api.put("g", uid="new"))
@@ -169,6 +189,26 @@ async def test_pipelines_of_the_release_are_added_when_they_are_missing(api):
     assert found == set(pipelines())
     await resources.list()
     assert api.calls.count("create pipelines") == len(found)
+
+
+async def test_a_pipeline_that_cannot_be_created_stops_neither_the_others_nor_the_groups(api, monkeypatch):
+    create = api.create
+
+    async def refuse(plural: str, body: Body) -> Body:
+        if body["metadata"]["name"] == "dsa110-continuum":
+            raise Unavailable("the API server refuses to create pipelines (422): too long")
+        return await create(plural, body)
+
+    monkeypatch.setattr(api, "create", refuse)
+    resources = ClusterResources(api, pipelines())  # type: ignore[arg-type]
+    api.put("g")
+    with capture_logs() as told:
+        for _ in range(2):
+            found = {item.name for item in await resources.list()}
+            assert found == {"g", *pipelines()} - {"dsa110-continuum"}
+    (line,) = told
+    assert line["what"] == "dsa110-continuum"
+    assert "too long" in line["event"]
 
 
 async def test_one_event_for_each_reason_counted_up(api, resources):
