@@ -143,7 +143,8 @@ class ClusterResources:
     async def _load(self, plural: str) -> None:
         """List a kind, and forget what is not there any more."""
         seen, at = set[str](), 0
-        async for bodies, at in self._api.listed(plural):
+        async for bodies, version in self._api.listed(plural):
+            at = version
             for body in bodies:
                 seen.add(body["metadata"]["name"])
                 self._take((plural, body["metadata"]["name"]), body)

@@ -101,13 +101,20 @@ class ClusterStore:
         return _status(SurveyStatus, self._surveys[name])
 
     def raise_replay(self, name: str) -> int:
-        """Raise ``spec.replay`` of a group by one, and return it; not over the head of somebody else."""
+        """Raise ``spec.replay`` of a group by one, and return it; not over the head of somebody else.
+
+        Raises
+        ------
+        BadConfig
+            If there is no such group, or no longer.
+        """
         body = self._body(name)
         raised = int(body["spec"].get("replay", 0)) + 1
         wish = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "spec": {"replay": raised}}
         where = (GROUP, VERSION, self._kube.namespace, GROUPS, name)
         how = {"_content_type": "application/merge-patch+json", "field_manager": "contimg"}
-        self._kube.call(f"patch {GROUPS}", self._api.patch_namespaced_custom_object, *where, wish, **how)
+        if self._kube.call(f"patch {GROUPS}", self._api.patch_namespaced_custom_object, *where, wish, **how) is None:
+            raise BadConfig(f"group {name!r} in {self._kube.place} was just deleted; apply it again if it is to run")
         return raised
 
     @cached_property

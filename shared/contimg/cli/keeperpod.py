@@ -18,7 +18,7 @@ from contimg.errors import Unavailable
 
 __all__ = ["ask", "execute", "pass_on"]
 
-SELECTOR = "app.kubernetes.io/component=keeper"
+SELECTOR = "app.kubernetes.io/name=contimg,app.kubernetes.io/component=keeper"
 CONTAINER = "keeper"
 STDOUT, STDERR, RESULT = 1, 2, 3
 """Channels of the protocol of ``exec``."""
@@ -72,7 +72,7 @@ def _keeper(kube: Kube, api: Any) -> tuple[str, str]:
     if not living:
         kube.check_namespace()
         raise Unavailable(
-            f"no keeper runs in {kube.place} (no pod has the label {SELECTOR}), and only it can read the records; "
+            f"no keeper runs in {kube.place} (no pod has the labels {SELECTOR}), and only it can read the records; "
             f"'helm list -n {kube.namespace}' says whether the chart is installed there"
         )
     pod = max(living, key=lambda each: each.metadata.creation_timestamp)

@@ -155,9 +155,9 @@ def allow(server, who, verbs):
     )
 
 
-def keeper_pod(server, namespace, *, phase="Running", node="node", status=None, container="keeper"):
+def keeper_pod(server, namespace, *, phase="Running", node="node", status=None, container="keeper", program="contimg"):
     """Make a pod as the chart's Deployment makes the keeper's."""
-    labels = {"app.kubernetes.io/component": "keeper"}
+    labels = {"app.kubernetes.io/name": program, "app.kubernetes.io/component": "keeper"}
     spec = {"containers": [{"name": container, "image": "x"}]} | ({"nodeName": node} if node else {})
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "contimg-keeper-0", "labels": labels}, "spec": spec}
     server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -406,6 +406,16 @@ def test_replay_does_not_overwrite_what_somebody_else_wrote(world, monkeypatch):
         store.raise_replay("both")
 
 
+def test_replay_of_a_group_that_was_deleted_meanwhile_is_no_success(world, monkeypatch):
+    world.server.apply(body(group("going")), namespace="contimg")
+    monkeypatch.setenv("KUBECONFIG", str(world.server.kubeconfig))
+    store = module.Cluster("x", "contimg", ()).store()
+    store.names()
+    world.server.kubectl("delete", "og", "going", "-n", "contimg")
+    with pytest.raises(BadConfig, match=r"group 'going' in .* was just deleted"):
+        store.raise_replay("going")
+
+
 # -- what is wrong, in words ----------------------------------------------------------------------------------------
 
 
@@ -552,6 +562,11 @@ def test_no_keeper(world):
         "no keeper runs in namespace 'empty'",
         "helm list -n empty",
     )
+
+
+def test_a_keeper_of_another_program_is_none(world):
+    keeper_pod(world.server, "foreign", program="other")
+    told(there(world, "get", "runs", namespace="foreign"), Unavailable, "no keeper runs in namespace 'foreign'")
 
 
 def test_a_keeper_that_is_being_ended(world):
