@@ -12,7 +12,9 @@ from contimg.rpc import TRANSPORT, transported
 from contimg.streams import DEAD, EVENTS, TASKS, consumer_name, task_filter
 from contimg.telemetry import BUS_OLDEST, BUS_STREAM_BYTES, BUS_STREAM_LIMIT, BUS_STREAM_MESSAGES, BUS_TASKS
 
-__all__ = ["measure"]
+__all__ = ["forget", "measure"]
+
+_FIGURES = (BUS_STREAM_MESSAGES, BUS_STREAM_BYTES, BUS_STREAM_LIMIT, BUS_TASKS, BUS_OLDEST)
 
 
 async def measure(jetstream: JetStreamContext, shard: str, stages: Sequence[str]) -> None:
@@ -23,14 +25,25 @@ async def measure(jetstream: JetStreamContext, shard: str, stages: Sequence[str]
     Unavailable
         If the server does not answer, or one of them is gone.
     """
-    streams = {name: await transported(jetstream.stream_info(name)) for name in (TASKS, EVENTS, DEAD)}
-    queues = {stage: await transported(jetstream.consumer_info(TASKS, consumer_name(shard, stage))) for stage in stages}
-    oldest = {stage: await _oldest(jetstream, shard, stage) for stage, queue in queues.items() if _depth(queue)}
+    try:
+        streams = {name: await transported(jetstream.stream_info(name)) for name in (TASKS, EVENTS, DEAD)}
+        names = {stage: consumer_name(shard, stage) for stage in stages}
+        queues = {stage: await transported(jetstream.consumer_info(TASKS, name)) for stage, name in names.items()}
+        oldest = {stage: await _oldest(jetstream, shard, stage) for stage, queue in queues.items() if _depth(queue)}
+    except Unavailable:
+        forget()
+        raise
     BUS_STREAM_MESSAGES.set({(name,): info.state.messages for name, info in streams.items()})
     BUS_STREAM_BYTES.set({(name,): info.state.bytes for name, info in streams.items()})
     BUS_STREAM_LIMIT.set({(name,): info.config.max_bytes or 0 for name, info in streams.items()})
     BUS_TASKS.set({(stage, state): n for stage, queue in queues.items() for state, n in _states(queue).items()})
     BUS_OLDEST.set({(stage,): asked for stage, asked in oldest.items() if asked is not None})
+
+
+def forget() -> None:
+    """Show no figures any more: those of a server that does not answer are old ones."""
+    for figure in _FIGURES:
+        figure.set({})
 
 
 def _states(queue: api.ConsumerInfo) -> dict[str, int]:

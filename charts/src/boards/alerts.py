@@ -31,10 +31,14 @@ class Alert:
 
 
 def _missing() -> str:
-    """Return what is true of each service of a release that cannot work, or of all if nothing is scraped at all."""
+    """Return what is true of each service of a release that cannot work, or of all if nothing is scraped at all.
+
+    A process that has lost the message server stays ready, since ending or avoiding it mends nothing, but cannot work.
+    """
     release = "(group by (namespace) (contimg_ready) or absent(contimg_ready))"
     expected = " or ".join(f'label_replace({release}, "service", "{name}", "", "")' for name in SERVICES)
-    return f"({expected}) unless on (namespace, service) contimg_ready == 1"
+    working = "(contimg_ready == 1 unless contimg_bus_connected == 0)"
+    return f"({expected}) unless on (namespace, service) {working}"
 
 
 ALERTS = (

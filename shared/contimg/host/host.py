@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from contimg import backlog
 from contimg.bus import Bus
 from contimg.engine.advance import Decision
 from contimg.errors import BadConfig, ContimgError, Unavailable
@@ -338,6 +339,7 @@ class Host:
         if not self._bus_away:
             self._bus_away = True
             _log.warning("the bus is away", error=str(error))
+            backlog.forget()
             self._agenda.add("streams")
             self.wake()
 

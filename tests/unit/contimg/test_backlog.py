@@ -38,6 +38,9 @@ async def test_waiting_tasks_and_those_in_hand_are_told_apart(bench):
     assert begin - 1 <= value("contimg_bus_oldest_timestamp_seconds", stage="toy") <= time.time() + 1
 
 
-async def test_a_consumer_that_is_gone_is_an_outage(bench):
+async def test_a_consumer_that_is_gone_is_an_outage_and_old_figures_are_not_shown(bench):
+    await bench.bus.measure(["toy"])
     with pytest.raises(Unavailable, match="did not answer"):
         await bench.bus.measure(["nobody"])
+    for figure in ("tasks", "oldest_timestamp_seconds", "stream_messages", "stream_bytes", "stream_limit_bytes"):
+        assert labelled(f"contimg_bus_{figure}") == {}

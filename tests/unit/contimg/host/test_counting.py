@@ -14,6 +14,7 @@ from contimg.host.counting import count_publication
 from contimg.models.group import GroupStatus
 from contimg.models.reason import Phase
 from contimg.models.survey import SurveyStatus
+from contimg.telemetry import BUS_TASKS
 
 GROUP = group_of(2)
 
@@ -35,6 +36,18 @@ def test_groups_are_counted_by_condition_and_reason():
             assert set(o.bus.measured) == set(o.bus.stages) != set()
             o.resources.delete(GROUP.name)
             await o.until(lambda: labelled("contimg_groups") == {})
+
+    played(scene)
+
+
+def test_figures_of_a_queue_that_is_away_are_not_shown():
+    async def scene():
+        o = Observatory()
+        async with o.running(workers=0):
+            await o.until(lambda: o.bus.measured)
+            BUS_TASKS.set({("image", "waiting"): 3.0})
+            o.bus.lose()
+            await o.until(lambda: labelled("contimg_bus_tasks") == {})
 
     played(scene)
 
