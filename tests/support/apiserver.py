@@ -29,7 +29,7 @@ _START_S = 60.0
 _TOKEN = "token-of-the-test"  # noqa: S105 - of a server that lives as long as the test
 needs_programs = pytest.mark.skipif(
     not os.environ.get("CI") and not all((KUBE / name).exists() for name in _PROGRAMS),
-    reason=f"the programs of Kubernetes are not in {KUBE}; tests/support/cluster/build.sh builds them",
+    reason=f"the programs of Kubernetes are not in {KUBE}; ./run programs builds them",
 )
 """Without the programs such a test is skipped, but never where the environment says ``CI``."""
 

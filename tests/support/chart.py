@@ -20,7 +20,7 @@ SETS = sorted(path.stem for path in (CHART / "ci").glob("*.yaml"))
 """Names of the value sets in ``ci/``."""
 needs_helm = pytest.mark.skipif(
     not os.environ.get("CI") and not (KUBE / "helm").exists(),
-    reason=f"helm is not in {KUBE}; tests/support/cluster/build.sh builds it",
+    reason=f"helm is not in {KUBE}; ./run programs builds it",
 )
 Object = dict[str, Any]
 

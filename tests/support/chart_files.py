@@ -25,6 +25,7 @@ __all__ = ["CHART", "generated", "services"]
 
 CHART = Path(__file__).parents[2] / "charts" / "contimg"
 PAGE = CHART.parents[1] / "docs" / "chart.md"
+DOCKERFILES = CHART.parents[1] / "Dockerfiles"
 SHARD = "@SHARD@"
 """Stands for the shard's name in generated subjects."""
 COMMON = {"resources": "Memory and processors."}
@@ -67,6 +68,10 @@ def _first_stages() -> set[str]:
     return {name for name in found if specs()[name].scope is not Scope.WATCHER}
 
 
+def _has_image(stage: str) -> bool:
+    return (DOCKERFILES / f"{stage}.Dockerfile").exists()
+
+
 def _users() -> list[str]:
     return [user.name for user in users(SHARD, specs().values())]
 
@@ -85,13 +90,13 @@ def _yaml(content: Any) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of the values with the names of limits and stages as they are installed."""
+    """Return the schema of the values: limits as the protocol has them, stages that are installed and have an image."""
     found: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
     found["properties"]["limits"]["properties"] = {
         item.name: {"type": "number", "exclusiveMinimum": 0, "description": f"Default {item.default:g}."}
         for item in fields(ProtocolLimits)
     }
-    workers = [name for name, spec in specs().items() if spec.scope is not Scope.WATCHER]
+    workers = [name for name, spec in specs().items() if spec.scope is not Scope.WATCHER and _has_image(name)]
     found["properties"]["stages"]["properties"] = {
         name: {"$ref": "#/$defs/stage", "description": f"Workers of stage `{name}`."} for name in workers
     }

@@ -18,7 +18,7 @@ __all__ = ["minio", "needs_minio", "serve_minio"]
 
 needs_minio = pytest.mark.skipif(
     not os.environ.get("CI") and not (KUBE / "minio").exists(),
-    reason=f"minio is not in {KUBE}; tests/support/cluster/build.sh builds it",
+    reason=f"minio is not in {KUBE}; ./run programs builds it",
 )
 
 

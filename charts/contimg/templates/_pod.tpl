@@ -64,7 +64,7 @@ affinity:
 {{- range $volume, $_ := .service.mounts }}
 - {name: {{ include "contimg.mountVariable" $volume }}, value: /{{ $volume }}}
 {{- end }}
-{{- if and $values.workspace.memory (hasKey .service.mounts "staging") }}
+{{- if include "contimg.inMemory" . }}
 - {name: CONTIMG_WORKSPACE_DIR, value: /workspace}
 {{- end }}
 {{- with .service.user }}
@@ -97,13 +97,18 @@ affinity:
 {{ get (dict "staging" "CONTIMG_STAGE_BASE" "data" "CONTIMG_DATA_BASE" "state" "CONTIMG_STATE_DIR" "incoming" "CONTIMG_INCOMING_DIR") . }}
 {{- end }}
 
-{{/* Mounts of a service's container: dict root, service. */}}
+{{/* Whether a service makes attempts, and in memory: dict root, component, service. The keeper makes none. */}}
+{{- define "contimg.inMemory" -}}
+{{- if and .root.Values.workspace.memory (hasKey .service.mounts "staging") (ne .component "keeper") }}true{{ end }}
+{{- end }}
+
+{{/* Mounts of a service's container: dict root, component, service. */}}
 {{- define "contimg.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- range $volume, $mode := .service.mounts }}
 - {name: {{ $volume }}, mountPath: /{{ $volume }}{{ if eq $mode "ro" }}, readOnly: true{{ end }}}
 {{- end }}
-{{- if and .root.Values.workspace.memory (hasKey .service.mounts "staging") }}
+{{- if include "contimg.inMemory" . }}
 - {name: workspace, mountPath: /workspace}
 {{- end }}
 {{- if include "contimg.caMap" .root }}
@@ -111,11 +116,11 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* Volumes of a pod with these mounts: dict root, mounts. */}}
+{{/* Volumes of a pod with the mounts of a service: dict root, component, service. */}}
 {{- define "contimg.volumes" -}}
 - name: tmp
   emptyDir: {}
-{{- range $volume, $mode := .mounts }}
+{{- range $volume, $mode := .service.mounts }}
 - name: {{ $volume }}
   persistentVolumeClaim:
     claimName: {{ (index $.root.Values.volumes $volume).existingClaim | default (printf "%s-%s" $.root.Release.Name $volume) }}
@@ -123,7 +128,7 @@ affinity:
     readOnly: true
     {{- end }}
 {{- end }}
-{{- if and .root.Values.workspace.memory (hasKey .mounts "staging") }}
+{{- if include "contimg.inMemory" . }}
 - name: workspace
   emptyDir: {medium: Memory, sizeLimit: {{ .root.Values.workspace.memory }}}
 {{- end }}
@@ -167,7 +172,7 @@ spec:
       serviceAccountName: {{ include "contimg.name" . }}
       automountServiceAccountToken: {{ eq .component "operator" }}
       enableServiceLinks: false
-      terminationGracePeriodSeconds: {{ $chosen.terminationGracePeriodSeconds | default .service.graceSeconds }}
+      terminationGracePeriodSeconds: {{ .service.graceSeconds }}
       securityContext: {{- include "contimg.podSecurity" . | nindent 8 }}
       {{- include "contimg.placement" .root | nindent 6 }}
       {{- if .service.mounts }}
@@ -191,5 +196,5 @@ spec:
           securityContext: {{- include "contimg.containerSecurity" . | nindent 12 }}
           resources: {{- $chosen.resources | default dict | toYaml | nindent 12 }}
           volumeMounts: {{- include "contimg.mounts" . | nindent 12 }}
-      volumes: {{- include "contimg.volumes" (dict "root" .root "mounts" .service.mounts) | nindent 8 }}
+      volumes: {{- include "contimg.volumes" . | nindent 8 }}
 {{- end }}

@@ -131,6 +131,24 @@ def test_pods_change_only_when_their_meaning_does():
     assert changed == {"contimg-image"}
 
 
+PLACED = [
+    "nodeSelector.disk=fast",
+    "priorityClassName=night",
+    "tolerations[0].operator=Exists",
+    "image.pullSecrets[0].name=s",
+]
+
+
+@pytest.mark.parametrize("setting", PLACED)
+def test_a_job_whose_pod_is_placed_elsewhere_has_another_name(setting):
+    """Nobody may change the pod of a Job that is there: the upgrade would be refused."""
+    jobs = [
+        [item["metadata"]["name"] for item in of if item["kind"] == "Job"]
+        for of in (rendered(), rendered("local", setting))
+    ]
+    assert jobs[0] != jobs[1]
+
+
 def test_versions_are_not_part_of_a_pods_template():
     for item in rendered():
         if item["kind"] in {"Deployment", "StatefulSet"}:
@@ -150,6 +168,9 @@ def test_a_workspace_in_memory_is_mounted_where_attempts_work():
     for name in STAGES:
         spec = find(rendered("tests"), "Deployment", f"contimg-{name}")["spec"]["template"]["spec"]
         assert {"name": "workspace", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}} in spec["volumes"]
+        assert "CONTIMG_WORKSPACE_DIR" in str(spec["containers"])
+    keeper = find(rendered("tests"), "Deployment", "contimg-keeper")["spec"]["template"]["spec"]
+    assert "workspace" not in str(keeper).lower(), "it makes no attempts"
 
 
 def test_an_autoscaled_stage_leaves_its_replicas_to_keda():

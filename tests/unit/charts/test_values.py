@@ -18,6 +18,11 @@ BAD = {
     "a typo deep inside": ("nats: {storage: {clas: fast}}", "additional properties 'clas' not allowed"),
     "a typo in a limit": ("limits: {stall_after: 10}", "additional properties 'stall_after' not allowed"),
     "a stage that is not installed": ("stages: {imagee: {replicas: 1}}", "additional properties 'imagee' not allowed"),
+    "a stage without an image": ("stages: {level2: {replicas: 1}}", "additional properties 'level2' not allowed"),
+    "a grace that no process would keep": (
+        "stages: {image: {terminationGracePeriodSeconds: 20}}",
+        "additional properties 'terminationGracePeriodSeconds' not allowed",
+    ),
     "a number as text": ("stages: {image: {replicas: two}}", "got string, want integer"),
     "a negative limit": ("limits: {tries: -1}", "exclusiveMinimum"),
     "a scale above one": ("timeScale: 2", "maximum: got 2, want 1"),
@@ -48,6 +53,7 @@ BAD = {
         "limits: {stream_bytes: 8589934592}",
         "4Gi is too small for three streams of 8589934592 bytes",
     ),
+    "copies of streams given twice": ("limits: {replicas: 3}", "limits.replicas: .*give nats.replicas instead"),
     "three servers in one directory": ("nats: {replicas: 3}", "three replicas need a class"),
     "no bus": ("nats: {enabled: false}", "nats.external: give url and existingSecret"),
     "a bus without its users": (
