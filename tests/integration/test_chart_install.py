@@ -112,6 +112,23 @@ def test_a_class_that_is_not_there_is_named(server, installed):
     assert "volumes.state.storageClass: this cluster has no StorageClass" in done.stderr
 
 
+BUILT_IN = ("system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view")
+"""What ClusterRole ``admin`` is made of; the controller that adds them up does not run here."""
+HANDED_OUT = "observationgroups,observationgroups/status,surveys,surveys/status,pipelines"
+
+
+def test_the_administrator_of_one_namespace_installs_what_is_locked_down(server, installed):
+    """Beside ``admin`` only what the release itself hands out: nobody may give rights that they have not."""
+    server.kubectl("create", "namespace", "mine")
+    for role in BUILT_IN:
+        server.kubectl("create", "rolebinding", f"ada-{role[7:]}", f"--clusterrole={role}", "--user=ada", "-n", "mine")
+    server.kubectl("create", "role", "groups", "--verb=*", f"--resource={HANDED_OUT}", "-n", "mine")
+    server.kubectl("create", "rolebinding", "ada-groups", "--role=groups", "--user=ada", "-n", "mine")
+    done = install(server, "--kube-as-user=ada", namespace="mine", values=CHART / "ci" / "locked-down.yaml")
+    assert done.returncode == 0, done.stderr
+    assert answer(server, "get", "storageclasses.storage.k8s.io", "ada", "mine") == "no"
+
+
 OPERATOR = "system:serviceaccount:tel:contimg-operator"
 DENIED = [
     ("get", "secrets"), ("list", "secrets"), ("get", "pods"), ("create", "pods"), ("create", "pods/exec"),
@@ -158,3 +175,27 @@ def test_people_look_or_edit_as_they_are_bound(server, installed):
     assert answer(server, "update", f"{groups}/status", "grace") == "no"
     assert [answer(server, "create", "pods/exec", user) for user in ("ada", "grace", "joan")] == ["no", "no", "yes"]
     assert answer(server, "get", groups, "joan") == "no"
+
+
+KINDS = tuple(f"{plural}.contimg.dsa110.org" for plural in ("observationgroups", "surveys", "pipelines"))
+GUIDE = [
+    *((verb, kind) for kind in KINDS for verb in ("get", "list", "watch", "create", "patch", "delete")),
+    ("list", "events"), ("list", "pods"), ("get", "pods"), ("create", "pods/exec"), ("get", "pods/exec"),
+]  # fmt: skip
+"""What the astronomer's guide does; before Kubernetes 1.35 ``exec`` by WebSocket is judged as ``get``."""
+NOT_ASTRONOMERS = [
+    ("get", "secrets"), ("get", "configmaps"), ("get", "pods/log"), ("create", "pods"), ("delete", "pods"),
+    ("create", "pods/attach"), ("create", "pods/portforward"), ("patch", "deployments.apps"),
+    ("update", "observationgroups.contimg.dsa110.org/status"), ("create", "rolebindings.rbac.authorization.k8s.io"),
+]  # fmt: skip
+
+
+def test_edit_and_records_are_what_the_guide_needs_and_no_more(server, installed):
+    for role in ("edit", "records"):
+        words = ["create", "rolebinding", f"ann-{role}", f"--role=contimg-{role}", "--user=ann", "-n", "tel"]
+        server.kubectl(*words)
+    assert [each for each in GUIDE if answer(server, *each, "ann") != "yes"] == []
+    assert [each for each in NOT_ASTRONOMERS if answer(server, *each, "ann") != "no"] == []
+    rules = json.loads(server.kubectl("get", "role", "contimg-records", "-n", "tel", "-o", "json").stdout)["rules"]
+    given = {(verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"]}
+    assert given <= set(GUIDE)
