@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
+from minio.commonconfig import ENABLED
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.versioningconfig import VersioningConfig
 
 from contimg import crash
 from contimg.errors import BadConfig, ContimgError, Damaged, Unavailable
@@ -142,6 +144,19 @@ class ObjectStore:
                     ) from error
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
+
+    def keep_versions(self) -> None:
+        """Let the bucket keep what is overwritten.
+
+        Raises
+        ------
+        Unavailable
+            If nothing answers at the endpoint, or it cannot yet.
+        BadConfig
+            If the keys are refused for it.
+        """
+        with self._errors():
+            self._client.set_bucket_versioning(self.target.bucket, VersioningConfig(ENABLED))
 
     def check(self) -> None:
         """Check keys, bucket and the right to write, leaving nothing: an upload is begun and given up.

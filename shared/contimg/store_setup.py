@@ -15,11 +15,9 @@ from typing import Any
 import structlog
 import tenacity
 import urllib3
-from minio import Minio, MinioAdmin
-from minio.commonconfig import ENABLED
+from minio import MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException
-from minio.versioningconfig import VersioningConfig
 
 from contimg.errors import BadConfig, ContimgError, Unavailable
 from contimg.objectstore import ObjectStore, S3Target
@@ -63,14 +61,17 @@ def set_up(target: S3Target, publisher: str, secret: str) -> None:
     BadConfig
         If the root's keys are refused.
     """
-    ObjectStore(target).prepare()
+    store = ObjectStore(target)
+    store.prepare()
+    store.keep_versions()
+    _add_publisher(target, publisher, secret)
+
+
+def _add_publisher(target: S3Target, publisher: str, secret: str) -> None:
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(10.0), ca_certs=target.ca or None)
-    keys = {"access_key": target.access_key, "secret_key": target.secret_key}
-    client = Minio(target.endpoint, **keys, secure=target.secure, region=target.region, http_client=pool)
-    client.set_bucket_versioning(target.bucket, VersioningConfig(ENABLED))
     admin = MinioAdmin(
         endpoint=target.endpoint,
-        credentials=StaticProvider(*keys.values()),
+        credentials=StaticProvider(target.access_key, target.secret_key),
         secure=target.secure,
         region=target.region,
         http_client=pool,
@@ -79,7 +80,11 @@ def set_up(target: S3Target, publisher: str, secret: str) -> None:
         admin.policy_add(POLICY, policy=policy(target.bucket))
         admin.user_add(publisher, secret)
         admin.policy_set(POLICY, user=publisher)
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"no MinIO answers at {target.url} ({type(error).__name__}); start it") from error
     except MinioAdminException as error:
+        if error._code.startswith("5"):  # noqa: SLF001 - it starts, or ends; only the text says it otherwise
+            raise Unavailable(f"MinIO at {target.url} is not ready: {error}") from error
         raise BadConfig(f"{target.url} does not let {target.access_key!r} add a user: {error}") from error
 
 

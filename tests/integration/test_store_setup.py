@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from apiserver import free_ports
 from minio import Minio
 from minio.error import S3Error
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 from minio_server import minio, needs_minio
 
-from contimg.errors import BadConfig
-from contimg.objectstore import ObjectStore
-from contimg.store_setup import main
+from contimg.errors import BadConfig, Unavailable
+from contimg.objectstore import ObjectStore, S3Target
+from contimg.store_setup import _add_publisher, main
 
 pytestmark = [pytest.mark.integration, needs_minio]
 __all__ = ["minio"]
@@ -108,6 +111,43 @@ def test_a_changed_secret_counts_from_the_next_set_up(publisher, environment):
 def test_a_wrong_key_of_root_is_named(environment):
     with pytest.raises(BadConfig, match="refuses access key 'root-of-test'"):
         main(environment | {"CONTIMG_S3_SECRET_KEY": "wrong"})
+
+
+@pytest.fixture
+def server():
+    """A server that can only say that it is not ready; yields its target."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_error(503)
+
+        def log_message(self, *_):
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield S3Target(f"127.0.0.1:{running.server_port}", "root", "secret-of-root", "b-1", secure=False)
+        running.shutdown()
+
+
+DEEDS = {
+    "versions": lambda target: ObjectStore(target).keep_versions(),
+    "publisher": lambda target: _add_publisher(target, "publisher", "secret-of-publisher"),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_server_that_goes_away_or_is_not_ready_is_waited_for(server, deed):
+    (port,) = free_ports(1)
+    for target in (server, replace(server, endpoint=f"127.0.0.1:{port}")):
+        with pytest.raises(Unavailable):
+            DEEDS[deed](target)
+
+
+def test_versions_are_not_for_the_publisher_to_choose(publisher):
+    with pytest.raises(BadConfig, match="refuses access key 'publisher'"):
+        ObjectStore(publisher).keep_versions()
 
 
 def test_nothing_is_done_without_the_publishers_keys(minio):
