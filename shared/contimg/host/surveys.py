@@ -125,12 +125,24 @@ class Surveys:
         await self._tell_rules(pipelines)
         facts = await self._observations(survey, ours, pipelines[survey.spec.pipeline].instrument)
         formed = form_groups(facts.observations, survey, ours, facts.ingest, now, self._limits)
-        for group in formed.groups:
-            await self._resources.create(group)
-            _log.info("formed", survey=survey.name, group=group.name)
+        created, wrong = await self._publish(survey, formed.groups)
+        if wrong:
+            again = now + timedelta(seconds=self._limits.silent_again_s)
+            return SurveyLook(_idle(view, Phase.WAITING, Reason.WAITING, wrong, len(ours) + created), again, created)
         inside = {item.id for item in facts.observations}
-        view.status = _told(view, formed, inside, len(ours) + len(formed.groups))
-        return SurveyLook(view.status, formed.look_again, len(formed.groups))
+        view.status = _told(view, formed, inside, len(ours) + created)
+        return SurveyLook(view.status, formed.look_again, created)
+
+    async def _publish(self, survey: Survey, groups: Sequence[ObservationGroup]) -> tuple[int, str]:
+        """Add groups to the resources; return how many were added, and in a sentence why no more."""
+        for number, group in enumerate(groups):
+            try:
+                await self._resources.create(group)
+            except Unavailable as error:
+                _log.warning("a group that was formed cannot be written", group=group.name, error=str(error))
+                return number, f"group {group.name} is formed but cannot be written now: {error}"[:1024]
+            _log.info("formed", survey=survey.name, group=group.name)
+        return len(groups), ""
 
     def _wrong(self, survey: Survey, pipelines: Mapping[str, Pipeline], shard: str) -> str:
         """Return in a sentence why a survey cannot be followed; empty if it can."""

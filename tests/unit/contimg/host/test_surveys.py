@@ -9,6 +9,7 @@ from engine_world import START, STEP, observation
 from host_world import Observatory
 from virtual_time import virtually
 
+from contimg.errors import Unavailable
 from contimg.limits import ProtocolLimits
 from contimg.models.fact import UnsealedFact
 from contimg.models.survey import Survey
@@ -178,6 +179,32 @@ def test_while_the_keeper_is_silent_nothing_is_formed_and_it_goes_on_afterwards(
             begin = o.now()
             await o.until(lambda: len(members(o)) == 1)
             assert o.now() - begin < timedelta(seconds=65)
+
+    virtually(play())
+
+
+def test_groups_that_cannot_be_written_now_are_not_laid_to_the_keeper():
+    async def play():
+        o = Observatory()
+        o.resources.put(survey())
+        o.world.arrive(*(observation(i) for i in range(7)))
+        create = o.resources.create
+
+        async def away(group):
+            if o.resources.created:
+                raise Unavailable("the API server does not answer")
+            await create(group)
+
+        o.resources.create = away
+        async with o.running(workers=0):
+            await o.until(lambda: said(o) is not None)
+            assert (said(o).phase, said(o).reason, said(o).groups) == ("Waiting", "Waiting", 1)
+            assert "cannot be written now: the API server does not answer" in said(o).message
+            (first,) = members(o)
+            await o.until(lambda: o.resources.status(first) is not None, 60)  # the one that was written is looked at
+            o.resources.create = create
+            await o.until(lambda: said(o).phase == "Running", 65)
+        assert list(members(o).values()) == [ids(0, 1, 2, 3), ids(3, 4, 5, 6)]
 
     virtually(play())
 
