@@ -14,6 +14,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from contimg.cli.run import JOBS, exit_code, report, run_files
+from contimg.engine.words import several
 from contimg.errors import BadConfig
 from contimg.host.local import LocalOptions
 from contimg.instruments.comap.instrument import INSTRUMENT
@@ -111,8 +112,8 @@ def _line(group: Group, layout: Layout) -> str:
     spec = group.resource.spec
     maps = len(spec.stages.get("destripe", {}).get("maps", ()))
     done = "published before" if (layout.groups / f"{group.resource.name}.json").exists() else "new"
-    words = [f"{len(spec.observations.members)} observations", f"{group.bytes / 1e9:.2f} GB of level 1"]
-    return f"{group.resource.name}: {', '.join(words + [f'{maps} maps'] * bool(maps))}, {done}"
+    words = [several(len(spec.observations.members), "observation"), f"{group.bytes / 1e9:.2f} GB of level 1"]
+    return f"{group.resource.name}: {', '.join(words + [several(maps, 'map')] * bool(maps))}, {done}"
 
 
 def _document(group: Group) -> dict[str, Any]:
@@ -180,4 +181,4 @@ def _appear(group: Group, layout: Layout) -> None:
             directory.mkdir(parents=True, exist_ok=True)
             draft = directory / f".{name}.tmp"
             shutil.copyfile(path, draft)
-            draft.replace(directory / name)
+            disk.rename(draft, directory / name)

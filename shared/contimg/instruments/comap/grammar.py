@@ -96,7 +96,8 @@ def read_parameters(path: Path) -> ParameterFile:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadConfig(f"{path} cannot be read ({error}); name a parameter file") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadConfig(f"{path} cannot be read ({reason}); name a parameter file") from error
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path} is no TOML: {error}") from error
     master = content.pop("Master", None)

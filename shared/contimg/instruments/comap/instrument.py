@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from contimg.engine.words import several
 from contimg.models.instrument import FileSet, Hint, Instrument, Piece
 from contimg.models.observation import Description
 from contimg.models.pipeline import Pipeline, read_pipelines
@@ -69,7 +70,7 @@ class Comap(Instrument):
 
         paths = simulate_comap(out, load_config(preset, config))
         size = sum(path.stat().st_size for path in paths) / 1e6
-        return f"{len(paths)} level-1 files, {size:.0f} MB, and truth.json in {out}"
+        return f"{several(len(paths), 'level-1 file')}, {size:.0f} MB, and truth.json in {out}"
 
 
 INSTRUMENT = Comap()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contimg.engine.words import several
 from contimg.errors import BadConfig
 from contimg.instruments.comap.grammar import Entry, ParameterFile, read_parameters
 from contimg.instruments.comap.library import Found, Wish, obsids_of, select
@@ -23,7 +24,7 @@ _MOST = 500
 """Observations of a group of level 2."""
 _STEPS = ("Level2Pipeline", "MapMaking")
 _LATER = ("CalibrationModel", "LineMapMaking", "DataCheckRemote", "DataAcquisition", "DataAssess", "ObserverFlags")
-_LATER_MODULES = ("CalibratorFitting", "CreateMapDayNight", "CreateLineMap")
+_LATER_MODULES = ("CalibratorFitting", "KeepLines", "CreateMapDayNight", "CreateLineMap")
 _MAP_KEYS = {
     "map_name": "name",
     "band": "band",
@@ -244,7 +245,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _said(wish: Wish) -> str:
     found = [f"source {' or '.join(wish.sources)}"] if wish.sources else []
     found += [f"group {' or '.join(wish.groups)}"] if wish.groups else []
-    found += [f"{len(wish.obsids)} obsids"] if wish.obsids is not None else []
+    found += [several(len(wish.obsids), "obsid")] if wish.obsids is not None else []
     end = "" if wish.last is None else f" to {wish.last}"
     return ", ".join([*found, f"obsid from {wish.first}{end}"])
 

@@ -42,8 +42,8 @@ def test_init_makes_what_is_missing_and_leaves_what_is_there(project):
 def test_plan_says_groups_bytes_and_what_is_there(project):
     done = invoke("plan", project / "parameter_files" / "main_run.toml")
     assert done.exit_code == 0, done.output
-    assert "Level2Pipeline: level2-1: 1 observations, 0.00 GB of level 1, new" in done.output
-    assert "1 maps, new" in done.output
+    assert "Level2Pipeline: level2-1: 1 observation, 0.00 GB of level 1, new" in done.output
+    assert "1 map, new" in done.output
 
 
 def test_plan_as_yaml_is_what_the_cluster_takes(project):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from contimg.errors import BadConfig
@@ -76,6 +78,8 @@ def test_the_call_wins_over_the_table_with_a_warning(file):
 def test_files_that_cannot_be_used(file, text, words):
     with pytest.raises(BadConfig, match=words):
         read_parameters(file(text))
+    with pytest.raises(BadConfig, match=r"^none.toml cannot be read \(No such file or directory\); name a"):
+        read_parameters(Path("none.toml"))
     with pytest.raises(BadConfig, match="has no list of texts 'pipeline'"):
         read_parameters(file("[Master]\npipeline = [1]")).entries()
     with pytest.raises(BadConfig, match="cannot be read"):

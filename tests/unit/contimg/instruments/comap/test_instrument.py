@@ -97,4 +97,4 @@ def test_settings_of_the_simulator(tmp_path):
         load_config("", path)
     path.write_text("recordings: [{obsid: 1, source: TauA, mjd: 59600.25, mode: raster}]\n")
     assert load_config("", path).channels == 64
-    assert "1 level-1 files" in INSTRUMENT.simulate(tmp_path / "out", "", path)
+    assert "1 level-1 file, " in INSTRUMENT.simulate(tmp_path / "out", "", path)

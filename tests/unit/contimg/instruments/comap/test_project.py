@@ -88,6 +88,7 @@ def test_a_list_of_obsids_counts_instead_of_the_source(project):
 L2, MAPS = "level2_processing", "level2_mapmaking"
 SOURCE = '# source = "Field12"'
 MISTAKES = [
+    (0, L2, "FindScans()", "KeepLines()", "KeepLines is not there yet"),
     (0, L2, "FindScans()", "FindScan()", r"level2_processing.toml:\d+: .*FindScan is unknown; did"),
     (0, L2, "end_cut = 100 ", "end_cuts = 100 ", "key 'end_cuts' is unknown; did you mean 'end_cut'"),
     (0, L2, "medfilt_length = 3000", "medfilt_length = 'x'", "key 'medfilt_length' = 'x'"),
