@@ -8,10 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from contimg.keeper.service import KeeperClient
 from contimg.limits import GIB
 from contimg.objectstore import ObjectStore, S3Target
 from contimg.settings import Settings, limits_of
+from contimg.volume import disk
 
 __all__ = ["checks", "main"]
 
@@ -51,9 +50,7 @@ def checks(settings: Settings, writes: Sequence[Path], reads: Sequence[Path]) ->
 
 
 def _write(directory: Path) -> str:
-    with tempfile.TemporaryFile(dir=directory) as stream:
-        stream.write(b"selftest")
-        os.fsync(stream.fileno())
+    disk.check_writable(directory, "written by this service")
     return f"{shutil.disk_usage(directory).free / GIB:.1f} GiB free"
 
 

@@ -47,6 +47,7 @@ def site(tmp_path_factory):
         for name in ("a-good-one", *formed(running)):
             running.wait(name)
         running.until(lambda: running.status("b-refused") and running.status("c-waiting"))
+        running.until(lambda: "a run of 5" in str(running.status("night", "svy").get("ungrouped")))  # the latest look
         yield running
 
 

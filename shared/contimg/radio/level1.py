@@ -260,15 +260,14 @@ class Level1Writer:
     Parameters
     ----------
     path
-        Of the new file; it appears under its name when it is complete.
+        Of the new file; it is removed when writing fails.
     shape
         (feed, band, channel, time) of the power [counts].
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int, int]) -> None:
         self._path = path
-        self._draft = path.with_name(f".{path.name}.tmp")
-        self._file = h5py.File(self._draft, "w")
+        self._file = h5py.File(path, "w")
         self._tod = self._file.create_dataset(TOD, shape, np.float32)
 
     def __enter__(self) -> Self:
@@ -278,10 +277,8 @@ class Level1Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if kind is None:
-            self._draft.replace(self._path)
-        else:
-            self._draft.unlink(missing_ok=True)
+        if kind is not None:
+            self._path.unlink(missing_ok=True)
 
     def describe(self, attributes: Mapping[str, Any], arrays: Mapping[str, ArrayLike]) -> None:
         """Write the attributes of ``comap`` and datasets of any shape by name, in the ``unit`` of the format."""

@@ -56,7 +56,8 @@ def test_published_is_what_must_be_and_what_was_asked_for(tmp_path_factory, incl
 
 
 def test_words_of_a_wish_are_those_of_the_optional_types():
-    assert INCLUDE == {"images": "image", "ms": "calibrated_ms", "caltables": "calibration_table"}
+    continuum = {"images": "image", "ms": "calibrated_ms", "caltables": "calibration_table"}
+    assert continuum | {"level2": "level2"} == INCLUDE
     assert all(data_types()[name].archive for name in INCLUDE.values())
 
 

@@ -145,7 +145,7 @@ def test_a_question_changes_no_file(words, waiting, tmp_path):
 
 
 def test_every_command_that_looks_is_tried():
-    changing = {"demo", "simulate", "run", "watch", "replay", "doctor", "stage", "verify"}
+    changing = {"comap", "demo", "simulate", "run", "watch", "replay", "doctor", "stage", "verify"}
     assert {words[0] for words in LOOKING.values()} == set(COMMANDS) - changing
 
 
