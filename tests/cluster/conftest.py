@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cluster.release import ROOT, Release, kubectl
+from cluster.release import OWN, ROOT, Release, kubectl
 from commands import contimg
 
 STRIP = ROOT / "docs" / "samples" / "sky.yaml"
 FILES_PER_RECORDING = 16
+NAMESPACE = "contimg"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
             if "CLUSTER_VOLUMES" not in os.environ:
                 item.add_marker(pytest.mark.skip(reason="needs a cluster: ./run cluster test"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_of_somebody_else() -> None:
+    """Namespace and volumes are taken away before the tests: on a cluster of others they must not be there."""
+    if not OWN and kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name"):
+        why = f"the cluster of KUBECONFIG has a namespace {NAMESPACE}, which these tests would delete with its volumes"
+        cure = f"unset KUBECONFIG, name another cluster, or, if nobody needs it, kubectl delete namespace {NAMESPACE}"
+        pytest.exit(f"{why}; {cure}", returncode=1)
 
 
 @dataclass
@@ -96,7 +106,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def release(sky: Sky, clock: Clock) -> Iterator[Release]:
     """The release that most tests share, installed and ready."""
-    release = Release("contimg", Path(os.environ["CLUSTER_VOLUMES"]) / "contimg")
+    release = Release(NAMESPACE, Path(os.environ["CLUSTER_VOLUMES"]) / NAMESPACE)
     remove_namespace(release.namespace)
     shutil.rmtree(release.volumes, ignore_errors=True)
     release.prepare()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from cluster.faults import fresh_group, is_up, judge, published_after, scale, wait_working
-from cluster.release import ROOT, Release
+from cluster.release import OWN, ROOT, Release
 from waiting import until
 
 pytestmark = pytest.mark.slow
 
 SCRIPTS = ROOT / "tests" / "support" / "cluster"
-OWN = Path(os.environ.get("KUBECONFIG", "/")).parent == Path(os.environ.get("CLUSTER_VOLUMES", "/x")).parent
-"""Whether the cluster is the one of up.sh, which we may stop."""
 
 
 def test_the_volume_of_the_bus_is_lost(release: Release, recordings: None) -> None:

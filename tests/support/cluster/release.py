@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -17,9 +18,11 @@ from waiting import until
 
 from contimg.volume.layout import Layout
 
-__all__ = ["ROOT", "STAGES", "Failed", "Release", "helm", "kubectl", "node"]
+__all__ = ["OWN", "ROOT", "STAGES", "Failed", "Release", "helm", "kubectl", "node"]
 
 ROOT = Path(__file__).parents[3]
+OWN = Path(os.environ.get("KUBECONFIG", "/")).parent == Path(os.environ.get("CLUSTER_VOLUMES", "/x")).parent
+"""Whether the cluster is the one of up.sh, which may be stopped, and whose releases are ours."""
 STAGES = ("convert", "group", "solve", "apply", "image", "mosaic", "crossmatch", "publish")
 VOLUMES = ("staging", "data", "state", "incoming", "bus", "store")
 UID = 10001
@@ -172,10 +175,6 @@ class Release:
         conditions = self.status(group).get("conditions", [])
         return next((each["status"] for each in conditions if each["type"] == kind), "")
 
-    def log(self, component: str) -> str:
-        """Return what a service said, also before its last restart."""
-        return self.kubectl("logs", f"deployment/{self.name}-{component}", "--tail=-1")
-
     @property
     def layout(self) -> Layout:
         """The directories of the shard, from outside."""
@@ -203,12 +202,6 @@ class Release:
             self.kubectl("get", "pods", "-o", "wide")
             + self.kubectl("get", "events", "--sort-by=.lastTimestamp")[-3000:]
         )
-
-    def kill(self, component: str) -> str:
-        """End the pod of a service as a crash of its node would, and return its name."""
-        pod = self.pods(component)[0]["metadata"]["name"]
-        self.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
-        return pod
 
     def drop(self, files: list[Path]) -> None:
         """Let raw files arrive, the last one last."""
