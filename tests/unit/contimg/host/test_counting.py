@@ -47,7 +47,7 @@ def test_figures_of_a_queue_that_is_away_are_not_shown():
             await o.until(lambda: o.bus.measured)
             BUS_TASKS.set({("image", "waiting"): 3.0})
             o.bus.lose()
-            await o.until(lambda: labelled("contimg_bus_tasks") == {})
+            await o.until(lambda: labelled("contimg_bus_tasks") == {}, 600)
 
     played(scene)
 
