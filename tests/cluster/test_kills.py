@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import time
 
-from cluster.faults import Table, fresh_group, is_replaced, judge, kill, published_after, scale, wait_working
+from cluster.faults import (
+    Table,
+    fresh_group,
+    is_replaced,
+    judge,
+    kill,
+    published_after,
+    scale,
+    wait_begun,
+    wait_working,
+)
 from cluster.release import STAGES, Release, kubectl, node
 from waiting import until
 
@@ -13,11 +23,11 @@ OTHERS = {"convert": ("nats", "ingest"), "solve": ("operator",), "image": ("keep
 
 
 def test_each_of_thirteen_pods_killed_in_one_group(release: Release, recordings: None) -> None:
-    """One after the other, each while its own stage is at work."""
+    """One after the other, each while its own stage is at work; of the shortest stages, when it has just been."""
     table, start = Table("every pod killed mid-group (SIGKILL, pod deleted)"), time.monotonic()
     release.apply(fresh_group("killed", 6.1))
     for stage in STAGES:
-        wait_working(release, stage)
+        wait_begun(release, stage, "killed")
         for component in (stage, *OTHERS.get(stage, ())):
             began = time.monotonic()
             uid = kill(release, component)

@@ -109,6 +109,11 @@ def wait_working(release: Release, stage: str, limit_s: float = 240) -> None:
     until(lambda: working(release, stage), limit_s)
 
 
+def wait_begun(release: Release, stage: str, group: str, limit_s: float = 240) -> None:
+    """Wait until an attempt of a stage is at work for a group, or has been: some take a tenth of a second."""
+    until(lambda: any(each["stage"] == stage for each in attempts(release, group)), limit_s)
+
+
 def scale(release: Release, kind: str, component: str, replicas: int) -> None:
     """Give a service another number of pods, and wait for it."""
     release.kubectl("scale", kind, f"{release.name}-{component}", f"--replicas={replicas}")
