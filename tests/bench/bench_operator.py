@@ -3,7 +3,7 @@
 Run: ``./run bench operator`` or ``python tests/bench/bench_operator.py [--groups N] [--members N] [--dir DIR]``. Nine
 stages (the watcher among them) of ten members make 35 tasks a group. What was asked of the API server is counted by
 its own audit log. Of a reconcile, one look at a group, the time counts for which it holds the event loop: not what it
-waits for. Prints the figures and ends with 1 if a bound is missed.
+waits for. Prints the figures and ends with 1 if a bound is missed; a time, which is the machine's too, is only printed.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ BOUNDS = {
     "status writes of a group, mean": 12.0, "API calls per group": 40.0, "facts KiB, largest": 128.0,
     "object KiB, largest": 64.0, "reconcile ms, p99": 50.0, "operator MiB, peak": 300.0,
 }  # fmt: skip
+TIME = "reconcile ms, p99"
 LEFT = 1000
 """Observations between the first members of two groups: no group can use another's products."""
 Times = list[float]
@@ -163,7 +164,7 @@ def measure(directory: Path, groups: int, members: int) -> dict[str, float]:
         "API calls per group": len(calls) / groups,
         "facts KiB, largest": facts / KIB,
         "object KiB, largest": max(len(json.dumps(body)) for body in found) / KIB,
-        "reconcile ms, p99": 1000 * looks[int(0.99 * len(looks))],
+        TIME: 1000 * looks[int(0.99 * len(looks))],
         "operator MiB, peak": peak,
     }
 
@@ -183,7 +184,7 @@ def main() -> int:
         figures = measure(Path(name), chosen.groups, chosen.members)
     for name, value in figures.items():
         print(f"{name:32s} {value:8.1f}   bound {BOUNDS[name]:5.0f}{'' if value <= BOUNDS[name] else '   MISSED'}")
-    return int(any(value > BOUNDS[name] for name, value in figures.items()))
+    return int(any(value > BOUNDS[name] for name, value in figures.items() if name != TIME))
 
 
 if __name__ == "__main__":
