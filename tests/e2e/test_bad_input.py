@@ -144,14 +144,15 @@ def is_child_of_convert(words: list[str]) -> bool:
 
 
 def kill_child_at_work(pid: int, workspace: Path) -> None:
-    """Send SIGKILL to a stage's child once an attempt has begun: what the kernel does when memory runs out."""
+    """Send SIGKILL to the children of stage convert once one writes: what the kernel does when memory runs out."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(pid).children(recursive=True)
             at_work = [c for c in children if is_child_of_convert(c.cmdline())]
-            if at_work and list(workspace.glob("*")):
-                at_work[0].kill()
+            if at_work and any(workspace.rglob("*.ms")):
+                for child in at_work:  # one has the recording in hand, another may be waiting for work
+                    child.kill()
                 return
         time.sleep(0.02)
     raise AssertionError("no child of stage convert was seen at work")
