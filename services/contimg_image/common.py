@@ -8,7 +8,8 @@ from astropy.coordinates import Angle
 from numpy.typing import NDArray
 
 from contimg.instruments import telescope_named
-from contimg.radio.gaussians import Beam
+from contimg.radio.coordinates import SIDEREAL_RATE
+from contimg.radio.gaussians import ARCSEC, Beam
 from contimg.radio.ms.read import Recording
 from contimg_image.gridder import Gridder
 from contimg_image.params import ImageParams
@@ -24,10 +25,7 @@ _BIN_OFFSET_DEG = 0.0037
 _FREQUENCIES = 64
 _TURN_S = 20.0
 """Step in time of the coverage; together with the channels fine enough that the beam changes by less than 0.5 %."""
-_SIDEREAL = 2 * np.pi / 86164.09
-"""Turn of the sky [rad/s]."""
 _PSF_SIZE = 256
-_ARCSEC = np.pi / 180 / 3600
 
 
 def declination_bin(dec_deg: float) -> float:
@@ -59,7 +57,7 @@ def synthetic_coverage(
         Of the recording, half of it before the meridian [s].
     """
     steps = max(1, round(length_s / _TURN_S))
-    angles = _SIDEREAL * length_s * ((np.arange(steps) + 0.5) / steps - 0.5) - longitude_rad
+    angles = SIDEREAL_RATE / 86400.0 * length_s * ((np.arange(steps) + 0.5) / steps - 0.5) - longitude_rad
     first, second = (each.astype(np.int32) for each in np.triu_indices(len(antennas_m), 1))
     apart = antennas_m[second] - antennas_m[first]
     uvw = np.concatenate([_projected(apart, float(angle), dec_rad) for angle in angles])
@@ -98,7 +96,7 @@ def common_beam(recording: Recording, dec_app_rad: float, params: ImageParams) -
     longitude = Angle(telescope_named(recording.telescope).longitude_deg * u.deg).rad
     length = 60.0 * max(1, round(recording.length_s / 60.0))
     coverage = synthetic_coverage(recording.positions_m, float(dec), float(longitude), freq, length)
-    cell = params.cell_arcsec * _ARCSEC
+    cell = params.cell_arcsec * ARCSEC
     weight = imaging_weights(coverage, params.size, cell, params.weighting, params.robust)
     psf = Gridder(coverage.uvw_m, freq, weight, min(params.size, _PSF_SIZE), cell).psf()
     ellipse = fit_beam(psf, cell)

@@ -100,7 +100,7 @@ class Gridder:
 
     def psf(self) -> NDArray[np.float32]:
         """Return the response to 1 Jy at the centre, shape (N, N), peak exactly 1; later images get the same scale."""
-        image = self._image(np.ones(self._weight.shape, np.complex64))
+        image = self._image(np.ones(self._weight.shape, np.complex64), exact=False)
         peak = float(image[self.size // 2, self.size // 2])
         self._norm *= peak
         return np.asarray(image / np.float32(peak), np.float32)
@@ -142,7 +142,7 @@ class Gridder:
         )
         return found
 
-    def _image(self, data: NDArray[np.complex64], *, exact: bool = False) -> NDArray[np.float32]:
+    def _image(self, data: NDArray[np.complex64], *, exact: bool) -> NDArray[np.float32]:
         def gridded(rows: NDArray[np.intp]) -> NDArray[np.float32]:
             image: NDArray[np.float32] = ducc0.wgridder.vis2dirty(
                 uvw=self._uvw[rows],

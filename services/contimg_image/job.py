@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contimg.radio.gaussians import Beam
+from contimg.radio.gaussians import ARCSEC, Beam
 from contimg.radio.ms.read import Recording
 from contimg_image.params import ImageParams
 from contimg_image.primary import PrimaryBeam
@@ -17,7 +17,6 @@ from contimg_image.visibilities import Visibilities
 
 __all__ = ["Job", "margin_px"]
 
-_ARCSEC = np.pi / 180 / 3600
 _AUTOMATIC_SCALES = (0.0, 2.0, 4.0, 8.0)
 """In beams."""
 
@@ -51,7 +50,7 @@ class Job:
     @property
     def cell_rad(self) -> float:
         """Side of a pixel [rad]."""
-        return self.params.cell_arcsec * _ARCSEC
+        return self.params.cell_arcsec * ARCSEC
 
     @property
     def cut(self) -> tuple[slice, slice]:
